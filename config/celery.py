@@ -1,0 +1,100 @@
+"""The Celery application, and the two loops its worker hosts beside the tasks."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from celery import Celery, bootsteps
+from celery.schedules import crontab
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
+
+app = Celery("loupe")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+app.conf.beat_schedule = {
+    "hold what is past its deadline": {
+        "task": "review.tasks.hold_overdue",
+        "schedule": 5.0,
+    },
+    "hold inspections that miss a view": {
+        "task": "inference_bridge.tasks.hold_incomplete",
+        "schedule": 30.0,
+    },
+    "make previews a crash left out": {
+        "task": "traceability.tasks.sweep_previews",
+        "schedule": 30.0,
+    },
+    "publish alerts": {
+        "task": "inference_bridge.tasks.publish_alerts",
+        "schedule": 5.0,
+    },
+    "start retraining when a trigger fires": {
+        "task": "retraining.tasks.fire_triggers",
+        "schedule": 5.0,
+    },
+    "follow training runs": {
+        "task": "retraining.tasks.advance_runs",
+        "schedule": 2.0,
+    },
+    "forget expired sessions": {
+        "task": "governance.tasks.clear_sessions",
+        "schedule": crontab(hour=3, minute=17),
+    },
+}
+
+
+class HostedLoop(bootsteps.StartStopStep):
+    """A loop in a thread of the worker's main process, started after the pool has forked."""
+
+    requires: ClassVar[tuple[str, ...]] = ("celery.worker.components:Pool",)
+    title: ClassVar[str]
+    switch: ClassVar[str]
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self.enabled = bool(getattr(settings.LOUPE, self.switch))
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def body(self) -> Callable[[threading.Event], None]:
+        """The function that runs until its event is set."""
+        raise NotImplementedError(self.title)
+
+    def start(self, parent: Any) -> None:
+        self._stop.clear()
+        self._thread = threading.Thread(
+            target=self.body(), args=(self._stop,), name=self.title, daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, parent: Any) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+
+class Heartbeat(HostedLoop):
+    """Touches a file, so that whoever started the worker sees that it lives."""
+
+    title = "heartbeat"
+    switch = "heartbeat_file"
+
+    def body(self) -> Callable[[threading.Event], None]:
+        path: Path = settings.LOUPE.heartbeat_file
+
+        def beat(stop: threading.Event) -> None:
+            while not stop.is_set():
+                path.touch()
+                stop.wait(2)
+
+        return beat
+
+
+app.steps["worker"].add(Heartbeat)

@@ -1,0 +1,73 @@
+"""Refusals as answers: the one place that turns a sentence into an HTTP status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from traceability.refusals import Conflict, Invalid, NotAllowed, Refusal, Unavailable, Unknown
+
+STATUS: dict[type[Refusal], int] = {
+    Invalid: 422,
+    Conflict: 409,
+    NotAllowed: 403,
+    Unknown: 404,
+    Unavailable: 503,
+    Refusal: 400,
+}
+
+
+def status_of(refusal: Refusal) -> int:
+    """The HTTP status of a refusal's nearest kind."""
+    return next(STATUS[kind] for kind in type(refusal).__mro__ if kind in STATUS)
+
+
+def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's handler: every refusal is {"code", "detail"}; anything unknown stays a 500."""
+    if isinstance(error, Refusal):
+        return Response(
+            {"code": error.reason, "detail": error.sentence}, status=status_of(error)
+        )
+    if isinstance(error, exceptions.ValidationError):
+        return Response(
+            {"code": "invalid", "detail": _first_sentence(error.detail), "fields": error.detail},
+            status=422,
+        )
+    response = exception_handler(error, context)
+    if response is not None and isinstance(error, exceptions.APIException):
+        response.data = {"code": error.default_code, "detail": str(error.detail)}
+    return response
+
+
+def _first_sentence(detail: Any, path: str = "") -> str:
+    if isinstance(detail, dict):
+        name, inner = next(iter(detail.items()))
+        return _first_sentence(inner, f"{path}.{name}".strip("."))
+    if isinstance(detail, list):
+        return _first_sentence(detail[0], path) if detail else path
+    return f"{path}: {detail}" if path else str(detail)
+
+
+class RefusalMiddleware:
+    """Pages: a refusal becomes a short page (or a fragment's JSON) with its sentence."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Answer refusals; leave faults to Django."""
+        if not isinstance(error, Refusal):
+            return None
+        status = status_of(error)
+        if request.headers.get("Accept", "").startswith("application/json"):
+            return JsonResponse({"code": error.reason, "detail": error.sentence}, status=status)
+        return render(request, "refusal.html", {"refusal": error}, status=status)

@@ -39,8 +39,8 @@ def now() -> datetime:
     return datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def _flushable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="session")
+def _flushable() -> Iterator[None]:
     """Let the flush between tests empty the append-only tables, which refuse TRUNCATE."""
     plain = connection.ops.sql_flush
 
@@ -56,5 +56,6 @@ def _flushable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         on = [f"ALTER TABLE {table} ENABLE TRIGGER {trigger}" for table, trigger in guarded]
         return [*off, *statements, *on] if statements else statements
 
-    monkeypatch.setattr(connection.ops, "sql_flush", sql_flush)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection.ops, "sql_flush", sql_flush)
+        yield

@@ -65,7 +65,7 @@ def test_a_blurred_picture_is_plainly_less_sharp() -> None:
 
 
 def test_an_unknown_defect_and_an_impossible_contrast_are_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="rust.*scratch, pore, dent"):
+    with pytest.raises(ValueError, match=r"rust.*scratch, pore, dent"):
         picture(seed=1, defect="rust", contrast=0.5)
     with pytest.raises(ValueError, match="between 0 and 1"):
         picture(seed=1, defect="pore", contrast=1.5)

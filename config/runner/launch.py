@@ -82,7 +82,7 @@ def main() -> None:
             raise PermissionError(f"{chosen.must_write} is not writable")
         # A change of credentials clears the parent-death signal, so it comes last.
         die_with_parent(chosen.parent, chosen.death_signal)
-        os.execvp(chosen.program[0], chosen.program)
+        os.execvp(chosen.program[0], chosen.program)  # noqa: S606 - no shell is the point
     except OSError as reason:
         print(f"{chosen.program[0]}: {reason}", file=sys.stderr)
         sys.exit(REFUSED)

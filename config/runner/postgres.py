@@ -7,7 +7,6 @@ system users and opens folders to everybody when it runs as root.
 import os
 import pwd
 import re
-import secrets
 import shutil
 import signal
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 
-from config.runner import launch, ports
+from config.runner import launch, layout, ports
 from config.runner.failures import CannotStart
 from config.runner.processes import command_line
 
@@ -40,6 +39,7 @@ SETTINGS = {
     "log_timezone": "UTC",
     "cluster_name": "loupe",
 }
+IDENTITIES_OF_ROOT = (launch.NAMESPACE, launch.NOBODY)
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -72,7 +72,9 @@ class EmbeddedPostgres:
     one and the same thread: the kernel ties the child to the thread that made it.
     """
 
-    def __init__(self, data_dir: Path, port: int | None, log: Path, durable: bool = True) -> None:
+    def __init__(
+        self, data_dir: Path, port: int | None, log: Path, *, durable: bool = True
+    ) -> None:
         self.data_dir = data_dir.absolute()
         self.cluster = self.data_dir / "cluster"
         self.log = log.absolute()
@@ -132,8 +134,7 @@ class EmbeddedPostgres:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             self.data_dir.chmod(0o700)
             self.log.parent.mkdir(parents=True, exist_ok=True)
-            if not self._password_file.exists():
-                write_secret(self._password_file, secrets.token_hex(24))
+            layout.kept_secret(self._password_file)
         except PermissionError as reason:
             raise CannotStart(
                 f"PostgreSQL cannot keep its data in {self.data_dir}: {reason.strerror}. "
@@ -144,8 +145,8 @@ class EmbeddedPostgres:
         """PostgreSQL refuses root, so root has to look like somebody else to it."""
         if os.geteuid() != 0:
             return launch.AS_IS
-        for identity, owner in ((launch.NAMESPACE, 0), (launch.NOBODY, nobody_id())):
-            give_to(self.data_dir, owner)
+        for identity in IDENTITIES_OF_ROOT:
+            give_to(self.data_dir, 0 if identity == launch.NAMESPACE else nobody_id())
             trial = launch.command(
                 [str(binaries() / "postgres"), "--version"],
                 death_signal=signal.SIGKILL,
@@ -278,15 +279,6 @@ class EmbeddedPostgres:
             ).fetchone()
             if found is None:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
-
-
-def write_secret(path: Path, secret: str) -> None:
-    """Whole and readable by its owner alone, or not there at all."""
-    draft = path.with_name(path.name + ".unfinished")
-    draft.unlink(missing_ok=True)
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(f"{secret}\n")
-    draft.rename(path)
 
 
 def give_to(folder: Path, owner: int) -> None:

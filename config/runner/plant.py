@@ -1,0 +1,221 @@
+"""The processes of a whole plant on one machine, and the environment they share."""
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.runner import layout as state
+from config.runner import ports
+from config.runner.layout import Layout
+from config.runner.readiness import FreshFile, Http, LogLine, Port, StaysUp
+from config.runner.table import Database, Service, Step, Task
+
+PYTHON = sys.executable
+CLOUD_VARIABLES = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ENDPOINT_URL")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the person asked for."""
+
+    port: int = 8000
+    demo: bool = False
+    images: Path | None = None
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Which servers we bring along because no address was given, and on which port."""
+
+    database: bool
+    emulator: int | None
+    mes: int | None
+    model: int | None
+
+
+def peers(choice: Choice, layout: Layout) -> Peers:
+    given = state.kept_ports(layout, ["emulator", "mes", "model"])
+    emulator = None if os.environ.get("LOUPE_AWS_ENDPOINT_URL") else given["emulator"]
+    mes = given["mes"] if choice.demo and not os.environ.get("LOUPE_MES_URL") else None
+    model = None if os.environ.get("LOUPE_MODEL_SERVER_URL") else given["model"]
+    database = not os.environ.get("DATABASE_URL")
+    return Peers(database=database, emulator=emulator, mes=mes, model=model)
+
+
+def environment(choice: Choice, layout: Layout, brought: Peers) -> dict[str, str]:
+    """What every child gets; DATABASE_URL is added when the embedded server is up."""
+    shared = dict(os.environ)
+    shared |= {
+        "DJANGO_SETTINGS_MODULE": "config.settings.local",
+        "LOUPE_DEMO": "true" if choice.demo else "false",
+        "LOUPE_HEARTBEAT_FILE": str(layout.heartbeat),
+        "LOUPE_ML_ROOT": str(layout.root / "serving"),
+        "LOUPE_PORT": str(choice.port),
+        "LOUPE_STATE": str(layout.root),
+        "NO_PROXY": join_hosts(shared.get("NO_PROXY", ""), "127.0.0.1,localhost"),
+        # Two cores are shared by all: a numeric library must not start a thread per core each.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    shared["no_proxy"] = shared["NO_PROXY"]
+    shared.setdefault("LOUPE_SECRET_KEY", state.secret_key(layout))
+    if brought.emulator:
+        # Real credentials have no business with an emulator.
+        for name in CLOUD_VARIABLES:
+            shared.pop(name, None)
+        shared["LOUPE_AWS_ENDPOINT_URL"] = address(brought.emulator)
+        shared |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "emulator")
+        shared["AWS_DEFAULT_REGION"] = os.environ.get("LOUPE_AWS_REGION", "eu-central-1")
+    if brought.mes:
+        shared["LOUPE_MES_URL"] = address(brought.mes)
+    if brought.model:
+        shared["LOUPE_MODEL_SERVER_URL"] = address(brought.model)
+    return shared
+
+
+def steps(choice: Choice, layout: Layout, brought: Peers) -> list[Step]:
+    """In the order in which they are shown; what a step needs decides when it starts."""
+    table: list[Step] = [Database()] if brought.database else []
+    table += emulator(brought)
+    table.append(
+        Task(
+            "migrate",
+            "migrating the database",
+            manage("migrate", "--no-input", "--verbosity", "1"),
+            needs=("postgres",),
+        )
+    )
+    table.append(
+        Task("prepare", "creating queues and topics", manage("prepare"), ("migrate", "emulator"))
+    )
+    if choice.demo:
+        table += demo_plant(choice, layout, brought)
+    table += model_server(brought)
+    table += application(choice, layout)
+    if choice.demo:
+        table.append(
+            Service(
+                "line",
+                "starting the demo line",
+                manage("demo_line"),
+                StaysUp(1.0),
+                needs=("seed", "model", "worker", "web"),
+            )
+        )
+    return only_known_needs(table)
+
+
+def emulator(brought: Peers) -> list[Step]:
+    if not brought.emulator:
+        return []
+    arguments = (PYTHON, "-m", "moto.server", "-H", ports.LOOPBACK, "-p", str(brought.emulator))
+    return [
+        Service(
+            "emulator",
+            "starting the SQS and SNS emulator",
+            arguments,
+            Port(brought.emulator),
+            address=address(brought.emulator),
+            # It keeps nothing: after a crash its queues have to be made again.
+            repeat="prepare",
+        )
+    ]
+
+
+def demo_plant(choice: Choice, layout: Layout, brought: Peers) -> list[Step]:
+    images = ("--images", str(choice.images)) if choice.images else ()
+    demo: list[Step] = []
+    if brought.mes:
+        folder = str(layout.root / "mes")
+        arguments = ("config.demo.mes", "--port", str(brought.mes), "--state", folder)
+        demo.append(
+            Service(
+                "mes",
+                "starting the demo MES",
+                (PYTHON, "-m", *arguments),
+                Port(brought.mes),
+                address=address(brought.mes),
+            )
+        )
+    seed = Task(
+        "seed",
+        "preparing the demo plant and its first model",
+        manage("seed_demo", *images),
+        needs=("prepare",),
+        told=True,
+    )
+    return [*demo, seed]
+
+
+def model_server(brought: Peers) -> list[Step]:
+    if not brought.model:
+        return []
+    return [
+        Service(
+            "model",
+            "starting the model server",
+            (PYTHON, "-m", "trainer", "serve", "--port", str(brought.model)),
+            Port(brought.model),
+            needs=("seed",),
+            address=address(brought.model),
+        )
+    ]
+
+
+def application(choice: Choice, layout: Layout) -> list[Step]:
+    celery = (PYTHON, "-m", "celery", "--app", "config")
+    worker = ("worker", "--concurrency", "2", "--without-gossip", "--without-mingle")
+    schedule = ("beat", "--schedule", str(layout.root / "beat" / "schedule"), "--pidfile=")
+    bind = f"{ports.LOOPBACK}:{choice.port}"
+    gunicorn = ("gunicorn", "config.wsgi", "--bind", bind, "--no-control-socket")
+    workers = ("--workers", "2", "--worker-class", "gthread", "--threads", "4")
+    return [
+        Service(
+            "worker",
+            "starting the worker",
+            (*celery, *worker, "--loglevel", "INFO"),
+            FreshFile(layout.heartbeat),
+            needs=("prepare",),
+            # Without the runner there is no database either: do not wait for running tasks.
+            death_signal=signal.SIGQUIT,
+        ),
+        Service(
+            "beat",
+            "starting the scheduler",
+            (*celery, *schedule, "--loglevel", "INFO"),
+            LogLine("beat: Starting"),
+            needs=("prepare",),
+        ),
+        Service(
+            "web",
+            "starting the web server",
+            (PYTHON, "-m", *gunicorn, *workers, "--graceful-timeout", "3"),
+            Http(choice.port, "/healthz"),
+            needs=("prepare",),
+            address=address(choice.port),
+        ),
+    ]
+
+
+def only_known_needs(table: list[Step]) -> list[Step]:
+    """A server that is brought by somebody else is not waited for."""
+    names = {step.name for step in table}
+    return [
+        type(step)(**{**vars(step), "needs": tuple(n for n in step.needs if n in names)})
+        for step in table
+    ]
+
+
+def manage(*arguments: str) -> tuple[str, ...]:
+    return (PYTHON, str(state.REPOSITORY / "manage.py"), *arguments)
+
+
+def address(port: int) -> str:
+    return f"http://{ports.LOOPBACK}:{port}"
+
+
+def join_hosts(hosts: str, more: str) -> str:
+    return f"{hosts},{more}" if hosts else more

@@ -1,0 +1,285 @@
+"""Starts the table in order, keeps it up, and takes it down in reverse."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import FrameType
+
+from config.runner.children import Child, child_for
+from config.runner.failures import CannotStart
+from config.runner.guard import Guard
+from config.runner.layout import Layout
+from config.runner.postgres import last_lines
+from config.runner.progress import Progress
+from config.runner.restarts import ENOUGH, pause_before_restart
+from config.runner.table import Database, Service, Step, Task
+
+TICK_SECONDS = 0.05
+# From being asked to being killed; the next one is asked earlier, or at once when this one is gone.
+STOP_SECONDS = 5.0
+STAGGER_SECONDS = 0.3
+
+
+class State(StrEnum):
+    WAITING = "waiting"
+    STARTING = "starting"
+    READY = "ready"
+    ENDED = "ended"
+    PAUSING = "restarting"
+
+
+class StopAsked(Exception):
+    """Ctrl-C or a signal; not a failure."""
+
+
+@dataclass
+class Record:
+    """One line of the table while it lives. Times are monotonic seconds."""
+
+    step: Step
+    child: Child
+    state: State = State.WAITING
+    started: float = 0.0
+    crashes: list[float] = field(default_factory=list)
+    restart_at: float = 0.0
+    was_ready: bool = False
+
+    @property
+    def is_up(self) -> bool:
+        return self.state in (State.READY, State.ENDED)
+
+    @property
+    def runs(self) -> bool:
+        return self.child.pid() is not None and self.child.exit_code() is None
+
+
+class Supervisor:
+    """Single-threaded on purpose: a child dies with the thread that started it."""
+
+    def __init__(
+        self, steps: list[Step], layout: Layout, environment: dict[str, str], progress: Progress
+    ) -> None:
+        self._guard = Guard()
+        self._records = [Record(step, child_for(step, layout, self._guard)) for step in steps]
+        self._layout = layout
+        self._environment = environment
+        self._progress = progress
+        self._stops_asked = 0
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Signals only raise a flag here: nothing is cut in the middle of starting a child."""
+
+        def note(_signal: int, _frame: FrameType | None) -> None:
+            self._stops_asked += 1
+
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, note)
+        try:
+            yield
+        finally:
+            self._guard.close()
+
+    def bring_up(self) -> None:
+        """Returns when everything is ready; raises CannotStart or StopAsked."""
+        while not all(record.is_up for record in self._records):
+            self._tick()
+            starting = [r.step.doing for r in self._records if r.state is State.STARTING]
+            self._progress.doing(starting)
+
+    def watch(self) -> None:
+        """Never returns: raises StopAsked, or CannotStart when it gives something up."""
+        while True:
+            self._tick()
+
+    def _tick(self) -> None:
+        if self._stops_asked:
+            raise StopAsked
+        before = self.health()
+        up = {record.step.name for record in self._records if record.is_up}
+        for record in self._records:
+            if record.state is State.WAITING and up.issuperset(record.step.needs):
+                self._start(record)
+            self._advance(record)
+        if self.health() != before:
+            self._write_health()
+        time.sleep(TICK_SECONDS)
+
+    def _start(self, record: Record) -> None:
+        record.started = time.monotonic()
+        record.state = State.STARTING
+        record.child.start(self._environment)
+
+    def _advance(self, record: Record) -> None:
+        if record.state is State.PAUSING and time.monotonic() >= record.restart_at:
+            self._restart(record)
+        if record.state not in (State.STARTING, State.READY):
+            return
+        code = record.child.exit_code()
+        if isinstance(record.step, Task) and record.step.told:
+            for line in record.child.new_lines():
+                self._progress.line(f"      {line}")
+        if code is not None:
+            record.child.clear()
+            self._ended(record, code)
+        elif record.state is State.STARTING:
+            self._check_ready(record)
+
+    def _check_ready(self, record: Record) -> None:
+        if isinstance(record.step, Task):
+            return
+        if record.child.is_ready():
+            self._is_up(record, State.READY)
+            return
+        patience = record.step.ready_seconds if isinstance(record.step, Service) else 0
+        if time.monotonic() - record.started > patience:
+            raise CannotStart(
+                f"{record.step.name} was not ready within {patience:.0f} s."
+                f"{last_lines(record.child.log)}"
+            )
+
+    def _is_up(self, record: Record, state: State) -> None:
+        record.state = state
+        if not record.was_ready:
+            self._progress.ended(record.step.doing, time.monotonic() - record.started)
+            record.was_ready = True
+            return
+        self._progress.line(f"{record.step.name} is ready again")
+        if isinstance(record.step, Service) and record.step.repeat:
+            for other in self._records:
+                if other.step.name == record.step.repeat and other.state is State.ENDED:
+                    self._start(other)
+
+    def _ended(self, record: Record, code: int) -> None:
+        if isinstance(record.step, Task) and code == 0:
+            self._is_up(record, State.ENDED)
+            return
+        if isinstance(record.step, Task) and not record.was_ready:
+            raise CannotStart(
+                f"Failed while {record.step.doing} ({how_it_ended(code)}). What is done stays; "
+                f"start again when it is mended.{last_lines(record.child.log)}"
+            )
+        self._crashed(record, how_it_ended(code))
+
+    def _crashed(self, record: Record, how: str) -> None:
+        record.crashes.append(time.monotonic())
+        pause = pause_before_restart(record.crashes)
+        if pause is None:
+            raise CannotStart(
+                f"{record.step.name} stopped {ENOUGH} times within a minute (last: {how}); "
+                f"stopping everything.{last_lines(record.child.log)}"
+            )
+        record.state = State.PAUSING
+        record.restart_at = time.monotonic() + pause
+        self._progress.line(
+            f"{record.step.name} stopped ({how}); starting it again in {pause:g} s, "
+            f"its log: {record.child.log}"
+        )
+
+    def _restart(self, record: Record) -> None:
+        try:
+            self._start(record)
+        except CannotStart as reason:
+            self._crashed(record, str(reason))
+
+    # --- health ---
+
+    def health(self) -> list[dict[str, str]]:
+        return [
+            {
+                "name": record.step.name,
+                "state": str(record.state),
+                "address": record.step.address if isinstance(record.step, Service) else "",
+                "restarts": str(len(record.crashes)),
+            }
+            for record in self._records
+            if not isinstance(record.step, Task)
+        ]
+
+    def _write_health(self) -> None:
+        draft = self._layout.health.with_suffix(".unfinished")
+        draft.write_text(json.dumps(self.health()))
+        draft.replace(self._layout.health)
+
+    # --- down ---
+
+    def bring_down(self) -> None:
+        """The last started is asked first; nobody outlives this call, PostgreSQL goes last."""
+        asked_before = self._stops_asked
+        programs = [r for r in reversed(self._records) if not isinstance(r.step, Database)]
+        deadlines: dict[str, float] = {}
+        for record in programs:
+            if not record.runs:
+                continue
+            record.child.ask_to_stop()
+            now = time.monotonic()
+            deadlines[record.step.name] = now + STOP_SECONDS
+            self._wait_while_runs([record], now + STAGGER_SECONDS, asked_before)
+        for record in programs:
+            deadline = deadlines.get(record.step.name)
+            if deadline is None:
+                continue
+            self._wait_while_runs([record], deadline, asked_before)
+            if record.runs:
+                self._progress.line(f"{record.step.name} did not stop in time and was killed")
+                record.child.kill()
+            record.child.clear()
+        for record in self._records:
+            if isinstance(record.step, Database):
+                record.child.ask_to_stop()
+        self._layout.health.unlink(missing_ok=True)
+
+    def _wait_while_runs(self, records: list[Record], until: float, asked_before: int) -> None:
+        """A second Ctrl-C ends the patience."""
+        while (
+            any(record.runs for record in records)
+            and time.monotonic() < until
+            and self._stops_asked == asked_before
+        ):
+            time.sleep(0.02)
+
+
+def how_it_ended(code: int) -> str:
+    """A person's words for what `Popen.returncode` says."""
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def health_lines(health: list[dict[str, str]]) -> list[str]:
+    width = max((len(service["name"]) for service in health), default=0)
+    return [
+        f"  {service['name']:<{width}}  {service['state']:<10} {service['address']}".rstrip()
+        for service in health
+    ]
+
+
+def supervise(
+    steps: list[Step],
+    layout: Layout,
+    environment: dict[str, str],
+    progress: Progress,
+    greeting: Callable[[], list[str]],
+) -> int:
+    """Runs the table until it is stopped (0) or has to be given up (1)."""
+    supervisor = Supervisor(steps, layout, environment, progress)
+    with supervisor.listening():
+        try:
+            supervisor.bring_up()
+            for line in [*health_lines(supervisor.health()), *greeting()]:
+                progress.line(line)
+            supervisor.watch()
+        except StopAsked:
+            progress.line("Stopping ...")
+            return 0
+        except CannotStart as reason:
+            progress.line(str(reason))
+            return 1
+        finally:
+            supervisor.bring_down()
+            progress.line("Everything is stopped.")
+    return 0

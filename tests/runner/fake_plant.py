@@ -1,0 +1,72 @@
+"""Runs a made-up process table under the real supervisor: `fake_plant.py TOKEN SCENARIO`.
+
+Every child carries the token in its command line, so that a test finds it and its children.
+"""
+
+import os
+import sys
+
+from config.runner import layout as state
+from config.runner import lock
+from config.runner.plant import PYTHON
+from config.runner.progress import Progress
+from config.runner.readiness import LogLine, StaysUp
+from config.runner.supervisor import supervise
+from config.runner.table import Database, Service, Step, Task
+
+SLEEP = "import sys, time; print('awake', flush=True); time.sleep(600)"
+FAMILY = (
+    "import subprocess, sys, time;"
+    f"subprocess.Popen([sys.executable, '-c', {SLEEP!r}, *sys.argv[1:], 'grandchild']);"
+    "print('awake', flush=True); time.sleep(600)"
+)
+DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
+SHORT_LIVED = "print('awake', flush=True); print('out of film'); raise SystemExit(3)"
+COUNT = "import sys, pathlib; p = pathlib.Path(sys.argv[-1]); p.open('a').write('x')"
+
+TOKEN, SCENARIO = sys.argv[1:]
+
+
+def python(code: str, *more: str) -> tuple[str, ...]:
+    return (PYTHON, "-c", code, TOKEN, *more)
+
+
+def service(name: str, code: str, *, needs: tuple[str, ...] = (), repeat: str = "") -> Service:
+    arguments = python(code, name)
+    return Service(name, f"starting {name}", arguments, LogLine("awake"), needs, repeat=repeat)
+
+
+def table(layout: state.Layout) -> list[Step]:
+    first = Task("count", "counting", python(COUNT, str(layout.root / "counted")))
+    match SCENARIO:
+        case "plain":
+            return [first, service("camera", SLEEP, needs=("count",)), service("press", FAMILY)]
+        case "deaf":
+            return [service("camera", SLEEP), service("deaf", DEAF)]
+        case "crashing":
+            return [service("camera", SLEEP), service("broken", SHORT_LIVED)]
+        case "failing":
+            bad = Task("bad", "loading film", python(SHORT_LIVED), needs=("camera",))
+            return [service("camera", SLEEP), bad]
+        case "forgetful":
+            return [first, service("memory", SLEEP, repeat="count")]
+        case "silent":
+            arguments = python(SLEEP)
+            return [Service("silent", "starting silent", arguments, StaysUp(99), ready_seconds=1)]
+        case "database":
+            return [Database(), service("camera", SLEEP, needs=("postgres",))]
+    raise SystemExit(f"no such scenario: {SCENARIO}")
+
+
+def main() -> int:
+    layout = state.chosen()
+    state.make(layout)
+    holder = lock.Holder(pid=os.getpid(), address="http://127.0.0.1:1")
+    with lock.held(layout.lock, holder):
+        steps = table(layout)
+        progress = Progress(sys.stdout, len(steps))
+        return supervise(steps, layout, dict(os.environ), progress, lambda: ["all is up"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

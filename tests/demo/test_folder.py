@@ -157,7 +157,8 @@ def test_an_unreadable_image_is_left_out_and_said(tmp_path: Path) -> None:
     (tmp_path / "crack/2.png").write_bytes(b"\x89PNG no more")
     found = read(tmp_path)
     assert len(found.images) == 2
-    assert "1 unreadable" in found.notes[0] and "crack/2.png" in found.notes[0]
+    assert "1 unreadable" in found.notes[0]
+    assert "crack/2.png" in found.notes[0]
 
 
 def test_width_and_height_are_those_of_the_upright_image(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ def test_a_defect_changes_the_picture_inside_its_box_and_nowhere_else(defect: st
         shown = picture(seed=seed, defect=defect, contrast=1.0)
         assert shown.box is not None
         x, y, width, height = shown.box
-        assert x >= 0 and y >= 0 and x + width <= 480 and y + height <= 360
+        assert 0 <= x < x + width <= 480
+        assert 0 <= y < y + height <= 360
         change = np.abs(pixels(shown) - clean)
         assert change[y : y + height, x : x + width].max() > 40
         change[max(0, y - 9) : y + height + 9, max(0, x - 9) : x + width + 9] = 0

@@ -1,0 +1,117 @@
+"""The demo MES's one page: where each unit stands, refreshed every two seconds."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from html import escape
+from typing import Any
+
+from config.demo.mes_store import Held, Outcome
+
+_SHOWN = 40
+_ORDER = ("HOLD", "SCRAPPED", "REWORK", "RELEASED")
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="2">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<link rel="stylesheet" href="/mes.css">
+</head>
+<body>
+<header><h1>Demo MES</h1><p>Stands for the plant's own system. {clock} UTC</p></header>
+<main>
+<dl class="states">{states}</dl>
+{body}
+</main>
+<footer>{footer}</footer>
+</body>
+</html>
+"""
+
+_TABLE = """<table>
+<thead><tr><th>State</th><th>Unit</th><th>Part</th><th>Finding</th><th>Decided by</th>
+<th class="number">Revision</th><th>Reference</th><th class="number">Arrived</th></tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table>"""
+
+_EMPTY = """<p class="empty">Nothing has arrived yet. A unit shows here as soon as Loupe holds or
+releases it.</p>"""
+
+
+def page(units: Sequence[Held], deliveries: Mapping[str, int], *, at: datetime) -> str:
+    """The page as HTML: counts by state, then the units, last arrival first."""
+    counts = Counter(held.state for held in units)
+    states = "".join(_count(state, counts[state]) for state in _ORDER)
+    rows = "\n".join(_row(held, at) for held in units[:_SHOWN])
+    body = _TABLE.format(rows=rows) if units else _EMPTY
+    if len(units) > _SHOWN:
+        body += f'<p class="more">The last {_SHOWN} of {len(units)} units.</p>'
+    title = f"{counts['HOLD']} on hold · Demo MES" if counts["HOLD"] else "Demo MES"
+    return _PAGE.format(
+        title=title,
+        clock=f"{at:%H:%M:%S}",
+        states=states,
+        body=body,
+        footer=_footer(deliveries),
+    )
+
+
+def _count(state: str, count: int) -> str:
+    kind = state.lower() + ("" if count else " none")
+    words = {"HOLD": "On hold", "SCRAPPED": "Scrapped", "REWORK": "Rework", "RELEASED": "Released"}
+    return f'<div class="{kind}"><dt>{words[state]}</dt><dd>{count}</dd></div>'
+
+
+def _row(held: Held, at: datetime) -> str:
+    data = held.event["data"]
+    unit = data["unit"]
+    part = " ".join(str(unit[key]) for key in ("part_number", "part_revision") if unit.get(key))
+    cells = (
+        f'<td><strong class="{held.state.lower()}">{held.state}</strong></td>'
+        f'<th scope="row">{escape(held.serial)}</th>'
+        f"<td>{escape(part)}</td><td>{escape(_finding(data))}</td>"
+        f'<td>{escape(_decider(data))}</td><td class="number">{held.revision}</td>'
+        f'<td class="code">{held.reference}</td>'
+        f'<td class="number">{_age(held.received_at, at)}</td>'
+    )
+    return f'<tr data-serial="{escape(held.serial)}" data-state="{held.state}">{cells}</tr>'
+
+
+def _finding(data: Mapping[str, Any]) -> str:
+    found = data.get("nonconformities")
+    items = found if isinstance(found, list) else []
+    names = [str(item.get("defect_class", "")) for item in items if isinstance(item, dict)]
+    return ", ".join(name.replace("_", " ") for name in names if name) or "none"
+
+
+def _decider(data: Mapping[str, Any]) -> str:
+    decided = data.get("decided_by")
+    if not isinstance(decided, dict):
+        return ""
+    return " ".join(str(decided[key]) for key in ("kind", "badge") if decided.get(key))
+
+
+def _age(then: datetime, now: datetime) -> str:
+    seconds = max(0, int((now - then).total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s ago"
+    if seconds < 3600:
+        return f"{seconds // 60} min ago"
+    return f"{then:%d %b %H:%M}"
+
+
+def _footer(deliveries: Mapping[str, int]) -> str:
+    refused = sum(
+        deliveries[outcome.value] for outcome in (Outcome.KEY_CONFLICT, Outcome.REVISION_CONFLICT)
+    )
+    return (
+        f"Deliveries: {deliveries[Outcome.APPLIED.value]} applied, "
+        f"{deliveries[Outcome.REPEATED.value]} repeated (held once), "
+        f"{deliveries[Outcome.STALE.value]} out of order (not applied), {refused} in conflict."
+    )

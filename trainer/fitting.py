@@ -1,0 +1,143 @@
+"""Fits the heads on grouped folds and on everything, and calibrates what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.calibration import Platt, fit_platt, fit_temperature, tempered
+from trainer.heads import HeadPlan, fit_head
+from trainer.measures import auroc, class_summary
+from trainer.model import Head
+from trainer.scorers import Scorer, class_chances, log_odds
+from trainer.workers import shared, spread
+
+Rows = dict[str, NDArray[np.float32]]
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+Told = Callable[[int, int], None]
+
+EVERYTHING = -1
+FLOOR = 0.02
+
+
+@dataclass(frozen=True)
+class HeadTask:
+    plan: HeadPlan
+    fold: int
+    outputs: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class DefectFit:
+    """`scores` are out-of-fold log odds after the final calibration; NaN where none could be."""
+
+    heads: tuple[Head, ...]
+    calibration: Platt
+    scores: Floats
+
+
+@dataclass(frozen=True)
+class ClassFit:
+    heads: tuple[Head, ...]
+    temperature: float
+    log_chances: Floats
+
+
+def _run(task: HeadTask) -> tuple[HeadTask, Scorer | None, Floats | None]:
+    """The fitted head and, for a fold, what it says of the samples it did not see."""
+    rows: NDArray[np.float32] = shared("rows")[task.plan.source]
+    labels: Labels = shared("labels")
+    folds: Labels = shared("folds")
+    seen = folds != task.fold
+    if len(np.unique(labels[seen])) < 2 or not (~seen).any() and task.fold != EVERYTHING:
+        return task, None, None
+    scorer = fit_head(
+        task.plan, rows[seen], labels[seen], outputs=task.outputs, seed=task.seed
+    )
+    if task.fold == EVERYTHING:
+        return task, scorer, None
+    if task.outputs == 1:
+        return task, None, log_odds(scorer, rows[~seen])
+    return task, None, class_chances(scorer, rows[~seen])
+
+
+def _fit_all(
+    plans: list[HeadPlan], rows: Rows, labels: Labels, folds: Labels, *, outputs: int, seed: int,
+    told: Told,
+) -> tuple[dict[str, Scorer], dict[str, Floats]]:
+    numbers = [int(fold) for fold in np.unique(folds)]
+    # The longest first, so that the two processes end together.
+    order = sorted(plans, key=lambda plan: plan.method != "boosted")
+    tasks = [
+        HeadTask(plan, fold, outputs, seed) for plan in order for fold in (EVERYTHING, *numbers)
+    ]
+    scorers: dict[str, Scorer] = {}
+    shape = (len(labels),) if outputs == 1 else (len(labels), outputs)
+    unseen = {plan.name: np.full(shape, np.nan) for plan in plans}
+    results = spread(_run, tasks, rows=rows, labels=labels, folds=folds)
+    for done, (task, scorer, said) in enumerate(results, start=1):
+        if scorer is not None:
+            scorers[task.plan.name] = scorer
+        if said is not None:
+            unseen[task.plan.name][folds == task.fold] = said
+        told(done, len(tasks))
+    return scorers, unseen
+
+
+def fit_defect(
+    plans: list[HeadPlan], rows: Rows, defects: NDArray[np.bool_], folds: Labels,
+    weights: Floats, *, seed: int, told: Told,
+) -> DefectFit:
+    scorers, unseen = _fit_all(
+        plans, rows, defects.astype(np.int64), folds, outputs=1, seed=seed, told=told
+    )
+    known = ~np.isnan(unseen[plans[0].name])
+    truth, trust = defects[known], tempered(weights[known])
+    platts = {plan.name: fit_platt(unseen[plan.name][known], truth, trust) for plan in plans}
+    raw = {
+        plan.name: max(FLOOR, (auroc(truth, unseen[plan.name][known]) or 0.5) - 0.5) ** 2
+        for plan in plans
+    }
+    total = sum(raw.values())
+    heads = tuple(
+        Head(plan.name, plan.source, scorers[plan.name], raw[plan.name] / total, platts[plan.name])
+        for plan in plans
+    )
+    mixed = np.zeros(len(defects))
+    for head in heads:
+        assert head.platt is not None
+        mixed += head.weight * head.platt.logits(unseen[head.name])
+    calibration = fit_platt(mixed[known], truth, trust)
+    scores = np.full(len(defects), np.nan)
+    scores[known] = calibration.logits(mixed[known])
+    return DefectFit(heads, calibration, scores)
+
+
+def fit_classes(
+    plans: list[HeadPlan], rows: Rows, kinds: Labels, folds: Labels, weights: Floats,
+    *, outputs: int, seed: int, told: Told,
+) -> ClassFit:
+    """`kinds` are class numbers; the heads are weighed by how well they rank unseen samples."""
+    scorers, unseen = _fit_all(
+        plans, rows, kinds, folds, outputs=outputs, seed=seed, told=told
+    )
+    known = ~np.isnan(unseen[plans[0].name][:, 0])
+    raw = {}
+    for plan in plans:
+        quality = class_summary(kinds[known], unseen[plan.name][known])["class_auroc"] or 0.5
+        raw[plan.name] = max(FLOOR, quality - 0.5) ** 2
+    total = sum(raw.values())
+    heads = tuple(
+        Head(plan.name, plan.source, scorers[plan.name], raw[plan.name] / total) for plan in plans
+    )
+    mixed = np.asarray(sum(head.weight * unseen[head.name] for head in heads))
+    logs = np.log(np.clip(mixed, 1e-6, 1.0))
+    temperature = 1.0
+    if known.any():
+        temperature = fit_temperature(logs[known], kinds[known], tempered(weights[known]))
+    return ClassFit(heads, temperature, logs)

@@ -1,0 +1,51 @@
+"""`serve`: the model over HTTP, under gunicorn."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from trainer.layout import Layout
+from trainer.service import Service
+
+DEFAULT_PORT = 8080
+REQUEST_SECONDS = 60
+STOP_SECONDS = 20
+
+
+class _Application(BaseApplication):
+    def __init__(self, service: Service, settings: dict[str, Any]) -> None:
+        self._service = service
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Service:
+        return self._service
+
+
+def run_serve(layout: Layout, port: int | None) -> int:
+    if port is None:
+        port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT") or DEFAULT_PORT)
+    host = os.environ.get("LOUPE_ML_BIND") or "127.0.0.1"
+    settings: dict[str, Any] = {
+        "bind": f"{host}:{port}",
+        "workers": 1,
+        "threads": 2,
+        "worker_class": "gthread",
+        "timeout": REQUEST_SECONDS,
+        "graceful_timeout": STOP_SECONDS,
+        "keepalive": 65,
+        "proc_name": "loupe-trainer",
+        "control_socket_disable": True,
+    }
+    if Path("/dev/shm").is_dir():
+        settings["worker_tmp_dir"] = "/dev/shm"
+    _Application(Service(layout.model), settings).run()
+    return 0

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from config.demo.mes_page import page
+from config.demo.mes_page import SHOWN, page
 from config.demo.mes_store import STATES, Event, Held, Outcome, Store
 
 TOLERANCE = 300
@@ -114,12 +115,23 @@ class Mes:
         _only(method, "GET")
         if path.startswith("/dispositions/"):
             return self._read_back(path.removeprefix("/dispositions/"))
-        return self._show(path)
+        return self._show(path, parse_qs(environ.get("QUERY_STRING", "")))
 
-    def _show(self, path: str) -> Reply:
+    def _page(self, query: dict[str, list[str]]) -> Reply:
+        wanted = query.get("disposition", [""])[0]
+        chosen = wanted if wanted in STATES else None
+        shown = page(
+            self._store.units(limit=SHOWN, disposition=chosen),
+            self._store.counts(),
+            self._store.deliveries(),
+            chosen=chosen,
+            at=self._clock(),
+        )
+        return Reply(200, shown.encode(), "text/html; charset=utf-8")
+
+    def _show(self, path: str, query: dict[str, list[str]]) -> Reply:
         if path == "/":
-            shown = page(self._store.units(), self._store.deliveries(), at=self._clock())
-            return Reply(200, shown.encode(), "text/html; charset=utf-8")
+            return self._page(query)
         if path == "/mes.css":
             return Reply(200, _STYLE.read_bytes(), "text/css; charset=utf-8")
         if path == "/units.json":

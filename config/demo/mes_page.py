@@ -1,15 +1,16 @@
 """The demo MES's one page: where each unit stands, refreshed every two seconds."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
 from typing import Any
 
-from config.demo.mes_store import Held, Outcome
+from config.demo.mes_store import STATES, Held, Outcome
 
-_SHOWN = 40
-_ORDER = ("HOLD", "SCRAPPED", "REWORK", "RELEASED")
+SHOWN = 40
+"""Units on the page at most."""
+
+_WORDS = {"HOLD": "On hold", "SCRAP": "Scrapped", "REWORK": "Rework", "ACCEPT": "Released"}
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -24,7 +25,7 @@ _PAGE = """<!doctype html>
 <body>
 <header><h1>Demo MES</h1><p>Stands for the plant's own system. {clock} UTC</p></header>
 <main>
-<dl class="states">{states}</dl>
+<nav class="states" aria-label="Units by state">{states}</nav>
 {body}
 </main>
 <footer>{footer}</footer>
@@ -34,7 +35,8 @@ _PAGE = """<!doctype html>
 
 _TABLE = """<table>
 <thead><tr><th>State</th><th>Unit</th><th>Part</th><th>Finding</th><th>Decided by</th>
-<th class="number">Revision</th><th>Reference</th><th class="number">Arrived</th></tr></thead>
+<th class="number">Revision</th><th class="code">Reference</th><th class="number">Arrived</th>
+</tr></thead>
 <tbody>
 {rows}
 </tbody>
@@ -44,28 +46,38 @@ _EMPTY = """<p class="empty">Nothing has arrived yet. A unit shows here as soon 
 releases it.</p>"""
 
 
-def page(units: Sequence[Held], deliveries: Mapping[str, int], *, at: datetime) -> str:
-    """The page as HTML: counts by state, then the units, last arrival first."""
-    counts = Counter(held.state for held in units)
-    states = "".join(_count(state, counts[state]) for state in _ORDER)
-    rows = "\n".join(_row(held, at) for held in units[:_SHOWN])
+def page(
+    units: Sequence[Held],
+    counts: Mapping[str, int],
+    deliveries: Mapping[str, int],
+    *,
+    chosen: str | None,
+    at: datetime,
+) -> str:
+    """The page as HTML: counts by disposition, then the units of the chosen one or of all."""
+    rows = "\n".join(_row(held, at) for held in units)
     body = _TABLE.format(rows=rows) if units else _EMPTY
-    if len(units) > _SHOWN:
-        body += f'<p class="more">The last {_SHOWN} of {len(units)} units.</p>'
-    title = f"{counts['HOLD']} on hold · Demo MES" if counts["HOLD"] else "Demo MES"
+    if chosen and not units:
+        body = f'<p class="empty">No unit is {STATES[chosen].lower()} now.</p>'
+    total = counts[chosen] if chosen else sum(counts.values())
+    if len(units) < total:
+        body += f'<p class="more">The last {len(units)} of {total} units.</p>'
     return _PAGE.format(
-        title=title,
+        title=f"{counts['HOLD']} on hold · Demo MES" if counts["HOLD"] else "Demo MES",
         clock=f"{at:%H:%M:%S}",
-        states=states,
+        states="".join(_count(name, counts[name], chosen=chosen) for name in _WORDS),
         body=body,
         footer=_footer(deliveries),
     )
 
 
-def _count(state: str, count: int) -> str:
-    kind = state.lower() + ("" if count else " none")
-    words = {"HOLD": "On hold", "SCRAPPED": "Scrapped", "REWORK": "Rework", "RELEASED": "Released"}
-    return f'<div class="{kind}"><dt>{words[state]}</dt><dd>{count}</dd></div>'
+def _count(disposition: str, count: int, *, chosen: str | None) -> str:
+    """A count that narrows the list to its units, and widens it again when pressed twice."""
+    kind = STATES[disposition].lower() + ("" if count else " none")
+    current = ' aria-current="true"' if disposition == chosen else ""
+    target = "/" if disposition == chosen else f"/?disposition={disposition}"
+    words = _WORDS[disposition]
+    return f'<a class="{kind}" href="{target}"{current}>{words} <b>{count}</b></a>'
 
 
 def _row(held: Held, at: datetime) -> str:

@@ -36,12 +36,16 @@ CREATE TABLE IF NOT EXISTS deliveries (outcome TEXT PRIMARY KEY, count INTEGER N
 
 _BY_ID = "SELECT * FROM dispositions WHERE event_id = ?"
 _BY_REVISION = "SELECT * FROM dispositions WHERE site = ? AND serial = ? AND revision = ?"
-_UNITS = """
-SELECT d.* FROM dispositions d
+_NEWEST = """
+FROM dispositions d
 JOIN (SELECT site, serial, MAX(revision) AS revision FROM dispositions GROUP BY site, serial) newest
   ON (d.site, d.serial, d.revision) = (newest.site, newest.serial, newest.revision)
-ORDER BY d.number DESC
 """
+_UNITS = (
+    f"SELECT d.* {_NEWEST} WHERE :disposition IS NULL OR d.disposition = :disposition"
+    " ORDER BY d.number DESC LIMIT :limit"
+)
+_COUNTS = f"SELECT d.disposition, COUNT(*) AS count {_NEWEST} GROUP BY d.disposition"
 
 
 class Outcome(Enum):
@@ -136,9 +140,16 @@ class Store:
         """The disposition sent under this event id."""
         return _one(self._connection(), _BY_ID, (event_id,))
 
-    def units(self) -> list[Held]:
-        """Each unit by its newest revision, the last arrival first."""
-        return [_held(row) for row in self._connection().execute(_UNITS)]
+    def units(self, *, limit: int = 10_000, disposition: str | None = None) -> list[Held]:
+        """Each unit by its newest revision, the last arrival first; all dispositions or one."""
+        chosen = {"limit": limit, "disposition": disposition}
+        return [_held(row) for row in self._connection().execute(_UNITS, chosen)]
+
+    def counts(self) -> dict[str, int]:
+        """How many units stand at each disposition."""
+        rows = self._connection().execute(_COUNTS).fetchall()
+        counted = {str(row["disposition"]): int(row["count"]) for row in rows}
+        return {disposition: counted.get(disposition, 0) for disposition in STATES}
 
     def deliveries(self) -> dict[str, int]:
         """How many deliveries had which outcome."""

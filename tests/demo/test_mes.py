@@ -232,6 +232,19 @@ def test_the_page_shows_the_units_and_escapes_what_it_was_sent(mes: Running) -> 
     assert mes.http.get("/mes.css").headers["Content-Type"].startswith("text/css")
 
 
+def test_a_count_narrows_the_page_to_its_units(tmp_path: Path) -> None:
+    with running(tmp_path) as mes:
+        held, released = event("HOLD"), event("ACCEPT")
+        mes.post(held)
+        mes.post(released)
+        shown = mes.http.get("/", params={"disposition": "HOLD"}).text
+        assert serial_of(held) in shown
+        assert serial_of(released) not in shown
+        assert "On hold <b>1</b>" in shown
+        assert "Released <b>1</b>" in shown
+        assert "No unit is rework" in mes.http.get("/", params={"disposition": "REWORK"}).text
+
+
 def test_unknown_addresses_methods_and_closed_faults_are_refused(mes: Running) -> None:
     assert mes.http.get("/nothing").status_code == 404
     assert mes.http.get("/dispositions").headers["Allow"] == "POST"

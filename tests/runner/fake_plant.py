@@ -38,24 +38,18 @@ def service(name: str, code: str, *, needs: tuple[str, ...] = (), repeat: str = 
 
 def table(layout: state.Layout) -> list[Step]:
     first = Task("count", "counting", python(COUNT, str(layout.root / "counted")))
-    match SCENARIO:
-        case "plain":
-            return [first, service("camera", SLEEP, needs=("count",)), service("press", FAMILY)]
-        case "deaf":
-            return [service("camera", SLEEP), service("deaf", DEAF)]
-        case "crashing":
-            return [service("camera", SLEEP), service("broken", SHORT_LIVED)]
-        case "failing":
-            bad = Task("bad", "loading film", python(SHORT_LIVED), needs=("camera",))
-            return [service("camera", SLEEP), bad]
-        case "forgetful":
-            return [first, service("memory", SLEEP, repeat="count")]
-        case "silent":
-            arguments = python(SLEEP)
-            return [Service("silent", "starting silent", arguments, StaysUp(99), ready_seconds=1)]
-        case "database":
-            return [Database(), service("camera", SLEEP, needs=("postgres",))]
-    raise SystemExit(f"no such scenario: {SCENARIO}")
+    bad = Task("bad", "loading film", python(SHORT_LIVED), needs=("camera",))
+    dumb = Service("silent", "starting silent", python(SLEEP), StaysUp(99), ready_seconds=1)
+    scenarios: dict[str, list[Step]] = {
+        "plain": [first, service("camera", SLEEP, needs=("count",)), service("press", FAMILY)],
+        "deaf": [service("camera", SLEEP), service("deaf", DEAF)],
+        "crashing": [service("camera", SLEEP), service("broken", SHORT_LIVED)],
+        "failing": [service("camera", SLEEP), bad],
+        "forgetful": [first, service("memory", SLEEP, repeat="count")],
+        "silent": [dumb],
+        "database": [Database(), service("camera", SLEEP, needs=("postgres",))],
+    }
+    return scenarios[SCENARIO]
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from celery import Celery, bootsteps
 from celery.schedules import crontab
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
@@ -97,4 +98,27 @@ class Heartbeat(HostedLoop):
         return beat
 
 
-app.steps["worker"].add(Heartbeat)
+class Consumer(HostedLoop):
+    """Reads predictions from SQS. Its modules need Django's apps, so they load when it starts."""
+
+    title = "consumer"
+    switch = "hosts_consumer"
+
+    def body(self) -> Callable[[threading.Event], None]:
+        run: Callable[[threading.Event], None] = import_string("inference_bridge.consumer.run")
+        return run
+
+
+class Relay(HostedLoop):
+    """Delivers write-backs to the MES."""
+
+    title = "relay"
+    switch = "hosts_relay"
+
+    def body(self) -> Callable[[threading.Event], None]:
+        run: Callable[[threading.Event], None] = import_string("mes_integration.delivery.run")
+        return run
+
+
+for loop in (Heartbeat, Consumer, Relay):
+    app.steps["worker"].add(loop)

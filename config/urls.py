@@ -3,7 +3,34 @@
 from __future__ import annotations
 
 from django.urls import include, path
+from django.views.i18n import set_language
+from drf_spectacular.views import SpectacularAPIView
+
+import inference_bridge.urls
+import labeling.urls
+import mes_integration.urls
+import retraining.urls
+from config.health import health
+
+api = [
+    path("", include("review.api_urls")),
+    *inference_bridge.urls.api_urls,
+    *mes_integration.urls.api_urls,
+    *labeling.urls.api_urls,
+    *retraining.urls.api_urls,
+]
 
 urlpatterns = [
+    path("health/", health, name="health"),
+    path("language/", set_language, name="set_language"),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/", include(api)),
     path("", include("governance.urls")),
+    path("", include("insights.urls")),
+    path("", include("governance.image_urls")),
+    path("", include("inference_bridge.urls")),
+    path("", include("mes_integration.urls")),
+    path("", include("labeling.urls")),
+    path("", include("retraining.urls")),
+    path("review/", include("review.urls")),
 ]

@@ -261,3 +261,11 @@ def _replayed(actor: Actor, key: str, digest: str) -> Recorded | None:
             code="key_reused",
         )
     return Recorded(earlier, is_replay=True)
+
+
+def decided_today(*, actor: Actor, at: datetime) -> int:
+    """This inspector's verdicts since midnight UTC, those taken back left out."""
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    return Decision.objects.filter(
+        decided_by_id=actor.user_id, decided_at__gte=midnight, withdrawal__isnull=True
+    ).count()

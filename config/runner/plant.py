@@ -71,6 +71,7 @@ def environment(choice: Choice, layout: Layout, brought: Peers) -> dict[str, str
         shared["AWS_DEFAULT_REGION"] = os.environ.get("LOUPE_AWS_REGION", "eu-central-1")
     if brought.mes:
         shared["LOUPE_MES_URL"] = address(brought.mes)
+        shared.setdefault("LOUPE_MES_SECRET", state.kept_secret(layout.root / "mes_secret"))
     if brought.model:
         shared["LOUPE_MODEL_SERVER_URL"] = address(brought.model)
     return shared
@@ -179,6 +180,8 @@ def application(choice: Choice, layout: Layout) -> list[Step]:
             (*celery, *worker, "--loglevel", "INFO"),
             FreshFile(layout.heartbeat),
             needs=("prepare",),
+            # Celery's own loops take 3 to 5 s to end even when there is nothing to do.
+            stop_seconds=6.5,
             # Without the runner there is no database either: do not wait for running tasks.
             death_signal=signal.SIGQUIT,
         ),
@@ -193,7 +196,7 @@ def application(choice: Choice, layout: Layout) -> list[Step]:
             "web",
             "starting the web server",
             (PYTHON, "-m", *gunicorn, *workers, "--graceful-timeout", "3"),
-            Http(choice.port, "/healthz"),
+            Http(choice.port, "/health/"),
             needs=("prepare",),
             address=address(choice.port),
         ),

@@ -19,8 +19,7 @@ from config.runner.restarts import ENOUGH, pause_before_restart
 from config.runner.table import Database, Service, Step, Task
 
 TICK_SECONDS = 0.05
-# From being asked to being killed; the next one is asked earlier, or at once when this one is gone.
-STOP_SECONDS = 5.0
+# The next one is asked to stop after this time, or at once when this one is gone.
 STAGGER_SECONDS = 0.3
 
 
@@ -101,7 +100,8 @@ class Supervisor:
             raise StopAsked
         before = self.health()
         up = {record.step.name for record in self._records if record.is_up}
-        for record in self._records:
+        # Making a database takes seconds in which nothing else is looked after: programs first.
+        for record in sorted(self._records, key=lambda r: isinstance(r.step, Database)):
             if record.state is State.WAITING and up.issuperset(record.step.needs):
                 self._start(record)
             self._advance(record)
@@ -217,7 +217,8 @@ class Supervisor:
                 continue
             record.child.ask_to_stop()
             now = time.monotonic()
-            deadlines[record.step.name] = now + STOP_SECONDS
+            patience = record.step.stop_seconds if isinstance(record.step, Service) else 1.0
+            deadlines[record.step.name] = now + patience
             self._wait_while_runs([record], now + STAGGER_SECONDS, asked_before)
         for record in programs:
             deadline = deadlines.get(record.step.name)

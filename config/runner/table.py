@@ -39,6 +39,8 @@ class Service:
     needs: tuple[str, ...] = ()
     address: str = ""
     ready_seconds: float = 60.0
+    # From being asked to stop to being killed.
+    stop_seconds: float = 5.0
     # What the process gets when the runner itself is killed.
     death_signal: signal.Signals = signal.SIGTERM
     # The name of the task to repeat after a crash, for a service that forgets everything.

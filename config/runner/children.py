@@ -92,7 +92,8 @@ class Program:
 class Server:
     """PostgreSQL; it is ready when `start` returns, and always at the same address."""
 
-    def __init__(self, layout: Layout, guard: Guard) -> None:
+    def __init__(self, step: Database, layout: Layout, guard: Guard) -> None:
+        self.step = step
         self.log = layout.log("postgres")
         self._layout = layout
         self._guard = guard
@@ -100,7 +101,9 @@ class Server:
         self._port: int | None = None
 
     def start(self, environment: dict[str, str]) -> None:
-        self._postgres = EmbeddedPostgres(self._layout.postgres, self._port, self.log)
+        self._postgres = EmbeddedPostgres(
+            self._layout.postgres, self._port, self.log, durable=self.step.durable
+        )
         self._postgres.start()
         self._port = self._postgres.port
         environment["DATABASE_URL"] = self._postgres.url
@@ -137,5 +140,5 @@ class Server:
 
 def child_for(step: Step, layout: Layout, guard: Guard) -> Child:
     if isinstance(step, Database):
-        return Server(layout, guard)
+        return Server(step, layout, guard)
     return Program(step, layout, guard)

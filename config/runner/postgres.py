@@ -175,9 +175,10 @@ class EmbeddedPostgres:
         """The cluster gets its name only when it is whole, so half of one is simply redone."""
         if self.cluster.exists():
             return
-        unfinished = self.data_dir / "cluster.unfinished"
-        if unfinished.exists():
-            shutil.rmtree(unfinished)
+        # A name of its own: the initdb of a killed start may still be clearing up after itself.
+        for left_behind in self.data_dir.glob("cluster.unfinished*"):
+            shutil.rmtree(left_behind, ignore_errors=True)
+        unfinished = self.data_dir / f"cluster.unfinished-{os.getpid()}"
         arguments = ["--pgdata", str(unfinished), "--username", ROLE]
         arguments += ["--pwfile", str(self._password_file), "--auth", "scram-sha-256"]
         # The built-in locale is the same on every system, whatever it has installed.

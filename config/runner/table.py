@@ -14,6 +14,8 @@ class Database:
     name: str = "postgres"
     doing: str = "starting PostgreSQL"
     needs: tuple[str, ...] = ()
+    # Tests trade safety over a power cut for speed.
+    durable: bool = True
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Every child carries the token in its command line, so that a test finds it and i
 
 import os
 import sys
+from dataclasses import replace
 
 from config.runner import layout as state
 from config.runner import lock
@@ -40,14 +41,16 @@ def table(layout: state.Layout) -> list[Step]:
     first = Task("count", "counting", python(COUNT, str(layout.root / "counted")))
     bad = Task("bad", "loading film", python(SHORT_LIVED), needs=("camera",))
     dumb = Service("silent", "starting silent", python(SLEEP), StaysUp(99), ready_seconds=1)
+    hurried = replace(service("deaf", DEAF), stop_seconds=1.5)
     scenarios: dict[str, list[Step]] = {
         "plain": [first, service("camera", SLEEP, needs=("count",)), service("press", FAMILY)],
         "deaf": [service("camera", SLEEP), service("deaf", DEAF)],
+        "hurried": [service("camera", SLEEP), hurried],
         "crashing": [service("camera", SLEEP), service("broken", SHORT_LIVED)],
         "failing": [service("camera", SLEEP), bad],
         "forgetful": [first, service("memory", SLEEP, repeat="count")],
         "silent": [dumb],
-        "database": [Database(), service("camera", SLEEP, needs=("postgres",))],
+        "database": [Database(durable=False), service("camera", SLEEP, needs=("postgres",))],
     }
     return scenarios[SCENARIO]
 

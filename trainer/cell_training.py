@@ -89,7 +89,7 @@ def _fit(fold: int) -> Forest | None:
         return None
     rows: NDArray[np.float32] = shared("cell_rows")[seen]
     labels = positive.astype(np.int64)
-    return fit_boosted(rows, labels, outputs=1, seed=shared("seed"), options=OPTIONS)
+    return fit_boosted(rows, labels, seed=shared("seed"), options=OPTIONS)
 
 
 def _heat(index: int) -> NDArray[np.float64]:

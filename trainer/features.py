@@ -235,8 +235,8 @@ def kernel_features(levels: list[Level]) -> Array:
         responses = patches @ weights
         spread = responses.std(axis=0)
         scaled = biases * spread
-        parts.append(np.log(responses.max(axis=0) + TINY))
-        parts.append(np.log(-responses.min(axis=0) + TINY))
+        parts.append(np.log(np.maximum(responses.max(axis=0), TINY)))
+        parts.append(np.log(np.maximum(-responses.min(axis=0), TINY)))
         parts.append(np.log(spread + TINY))
         parts.append((responses > scaled).mean(axis=0, dtype=np.float32))
     return np.nan_to_num(np.concatenate(parts).astype(np.float32))

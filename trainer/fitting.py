@@ -22,6 +22,7 @@ Told = Callable[[int, int], None]
 
 EVERYTHING = -1
 FLOOR = 0.02
+POWER = 4
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,8 @@ def _fit_all(
     told: Told,
 ) -> tuple[dict[str, Scorer], dict[str, Floats]]:
     numbers = [int(fold) for fold in np.unique(folds)]
-    # The longest first, so that the two processes end together.
-    order = sorted(plans, key=lambda plan: plan.method != "boosted")
     tasks = [
-        HeadTask(plan, fold, outputs, seed) for plan in order for fold in (EVERYTHING, *numbers)
+        HeadTask(plan, fold, outputs, seed) for plan in plans for fold in (EVERYTHING, *numbers)
     ]
     scorers: dict[str, Scorer] = {}
     shape = (len(labels),) if outputs == 1 else (len(labels), outputs)
@@ -100,7 +99,7 @@ def fit_defect(
     truth, trust = defects[known], tempered(weights[known])
     platts = {plan.name: fit_platt(unseen[plan.name][known], truth, trust) for plan in plans}
     raw = {
-        plan.name: max(FLOOR, (auroc(truth, unseen[plan.name][known]) or 0.5) - 0.5) ** 2
+        plan.name: max(FLOOR, (auroc(truth, unseen[plan.name][known]) or 0.5) - 0.5) ** POWER
         for plan in plans
     }
     total = sum(raw.values())
@@ -130,7 +129,7 @@ def fit_classes(
     raw = {}
     for plan in plans:
         quality = class_summary(kinds[known], unseen[plan.name][known])["class_auroc"] or 0.5
-        raw[plan.name] = max(FLOOR, quality - 0.5) ** 2
+        raw[plan.name] = max(FLOOR, quality - 0.5) ** POWER
     total = sum(raw.values())
     heads = tuple(
         Head(plan.name, plan.source, scorers[plan.name], raw[plan.name] / total) for plan in plans

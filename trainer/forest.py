@@ -136,29 +136,23 @@ def pack_bagged(estimators: list[Any], *, outputs: int, columns: NDArray[np.int6
     return _join(parts, np.zeros(outputs), depth=depth, mean=True)
 
 
-def pack_boosted(
-    iterations: list[list[Any]], baseline: NDArray[np.float64], *, columns: NDArray[np.int64]
-) -> Forest:
-    """scikit-learn's histogram gradient boosting, one tree per output and iteration."""
-    outputs = len(baseline)
+def pack_boosted(iterations: list[list[Any]], baseline: NDArray[np.float64]) -> Forest:
+    """scikit-learn's histogram gradient boosting of two classes: one tree per round."""
     parts, depth = [], 0
-    for trees in iterations:
-        for column, tree in zip(columns, trees, strict=True):
-            nodes = tree.nodes
-            leaf = nodes["is_leaf"].astype(bool)
-            value = np.zeros((len(nodes), outputs), dtype=np.float32)
-            value[:, column] = np.where(leaf, nodes["value"], 0.0)
-            depth = max(depth, int(nodes["depth"].max()))
-            parts.append(
-                _Tree(
-                    feature=np.where(leaf, 0, nodes["feature_idx"]),
-                    threshold=_float_below(nodes["num_threshold"]),
-                    left=nodes["left"].astype(np.int64),
-                    right=nodes["right"].astype(np.int64),
-                    leaf=leaf,
-                    value=value,
-                )
+    for (tree,) in iterations:
+        nodes = tree.nodes
+        leaf = nodes["is_leaf"].astype(bool)
+        depth = max(depth, int(nodes["depth"].max()))
+        parts.append(
+            _Tree(
+                feature=np.where(leaf, 0, nodes["feature_idx"]),
+                threshold=_float_below(nodes["num_threshold"]),
+                left=nodes["left"].astype(np.int64),
+                right=nodes["right"].astype(np.int64),
+                leaf=leaf,
+                value=np.where(leaf, nodes["value"], 0.0).astype(np.float32)[:, None],
             )
+        )
     return _join(parts, baseline, depth=depth, mean=False)
 
 

@@ -31,19 +31,20 @@ class HeadPlan:
     method: str
 
 
-KERNELS_LINEAR = HeadPlan("kernels_linear", "kernels", "linear")
+ALL_LINEAR = HeadPlan("all_linear", "all", "linear")
+ALL_BAGGED = HeadPlan("all_bagged", "all", "bagged")
 HAND_BAGGED = HeadPlan("hand_bagged", "hand", "bagged")
-HAND_BOOSTED = HeadPlan("hand_boosted", "hand", "boosted")
 HEAT_LINEAR = HeadPlan("heat_linear", "heat", "linear")
 HEAT_BAGGED = HeadPlan("heat_bagged", "heat", "bagged")
-BOOSTED_FROM = 300
 
 
-def plan_heads(samples: int, *, recipe: str, cells: bool) -> list[HeadPlan]:
-    """Few labels get the cheap heads only; regions add the heads on the heat map."""
-    plans = [KERNELS_LINEAR, HAND_BAGGED]
-    if recipe == "auto" and samples >= BOOSTED_FROM:
-        plans.append(HAND_BOOSTED)
+def plan_heads(*, cells: bool) -> list[HeadPlan]:
+    """Regions add the heads on the heat map.
+
+    Boosting on the measurements is left out: on no data set did it rank better than the trees,
+    and it took most of the time.
+    """
+    plans = [ALL_LINEAR, ALL_BAGGED, HAND_BAGGED]
     if cells:
         plans.extend((HEAT_LINEAR, HEAT_BAGGED))
     return plans
@@ -53,9 +54,7 @@ def fit_head(plan: HeadPlan, rows: Floats, labels: Labels, *, outputs: int, seed
     """One output is the log odds of label 1; more are one score per class."""
     if plan.method == "linear":
         return _fit_linear(plan, rows, labels, outputs)
-    if plan.method == "bagged":
-        return _fit_bagged(plan, rows, labels, outputs, seed)
-    return fit_boosted(rows, labels, outputs=outputs, seed=seed, options=_boosting(outputs))
+    return _fit_bagged(plan, rows, labels, outputs, seed)
 
 
 def _fit_linear(plan: HeadPlan, rows: Floats, labels: Labels, outputs: int) -> Linear:
@@ -93,7 +92,7 @@ def _fit_bagged(
 ) -> Forest:
     learner = ExtraTreesClassifier(
         n_estimators=200 if outputs == 1 else 120,
-        min_samples_leaf=2 if plan.source == "hand" else 5,
+        min_samples_leaf=2 if plan.source != "heat" else 5,
         max_features="sqrt",
         class_weight="balanced",
         random_state=seed,
@@ -116,40 +115,11 @@ def _fit_bagged(
     )
 
 
-def _boosting(outputs: int) -> Mapping[str, Any]:
-    rounds = 80 if outputs == 1 else 30
-    return {
-        "max_iter": rounds,
-        "learning_rate": 0.1,
-        "max_leaf_nodes": 12,
-        "min_samples_leaf": 8,
-        "l2_regularization": 2.0,
-        "max_features": 0.15,
-        "max_bins": 63,
-    }
-
-
-def fit_boosted(
-    rows: Floats, labels: Labels, *, outputs: int, seed: int, options: Mapping[str, Any]
-) -> Forest:
+def fit_boosted(rows: Floats, labels: Labels, *, seed: int, options: Mapping[str, Any]) -> Forest:
+    """Log odds of label 1 of two."""
     learner = HistGradientBoostingClassifier(
         early_stopping=False, class_weight="balanced", random_state=seed, **options
     )
     learner.fit(rows, labels)
-    classes = learner.classes_
-    baseline = np.zeros(outputs)
-    raw = np.asarray(learner._baseline_prediction).ravel()
-    if outputs == 1:
-        columns = np.zeros(1, dtype=np.int64)
-        baseline[:] = raw[0]
-    elif len(classes) == 2:
-        # One tree speaks for two classes: its half for the second, and none for the first.
-        columns = classes[1:].astype(np.int64)
-        baseline[:] = -12.0
-        baseline[int(classes[0])] = 0.0
-        baseline[int(classes[1])] = raw[0]
-    else:
-        columns = classes.astype(np.int64)
-        baseline[:] = -12.0
-        baseline[columns] = raw
-    return pack_boosted(learner._predictors, baseline, columns=columns)
+    baseline = np.asarray(learner._baseline_prediction, dtype=np.float64).ravel()
+    return pack_boosted(learner._predictors, baseline)

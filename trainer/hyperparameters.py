@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trainer.errors import TrainerError
 
-RECIPES = ("auto", "cheap")
+RECIPES = ("auto",)
 KNOWN = ("model_name", "model_version", "seed", "recipe", "max_seconds")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -19,8 +19,6 @@ SECONDS_LIMIT = 7 * 86_400
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """`recipe` "cheap" leaves gradient boosting out, whatever the number of labels."""
-
     model_name: str
     model_version: str
     seed: int = 0

@@ -60,6 +60,12 @@ def measure(picture: Picture, *, with_cells: bool) -> Measurements:
     )
 
 
+def image_rows(measured: list[Measurements]) -> dict[str, NDArray[np.float32]]:
+    """(images, values) for each source that a head may read."""
+    everything = np.stack([np.concatenate([one.hand, one.kernels]) for one in measured])
+    return {"all": everything, "hand": everything[:, : len(measured[0].hand)]}
+
+
 @dataclass(frozen=True)
 class Head:
     """`platt` brings the heads of a blend to one scale; class heads have none."""
@@ -122,7 +128,7 @@ class Model:
         return self.judge(measure(picture, with_cells=self.cells is not None))
 
     def judge(self, measured: Measurements) -> Answer:
-        rows = {"hand": measured.hand[None, :], "kernels": measured.kernels[None, :]}
+        rows = image_rows([measured])
         heat = None
         if self.cells is not None and measured.cells is not None:
             heat = self.cells.forest.predict(cell_rows(measured.cells))[:, 0]
@@ -141,13 +147,13 @@ class Model:
     def defect_scores(self, rows: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """(images,): the calibrated probability of a defect."""
         if not self.defect_heads or self.calibration is None:
-            return np.full(len(rows["hand"]), self.base_score)
+            return np.full(len(rows["all"]), self.base_score)
         return sigmoid(self.calibration.logits(blend(self.defect_heads, rows)))
 
     def class_probabilities(self, rows: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """(images, classes), given that there is a defect."""
         if not self.class_heads:
-            return np.ones((len(rows["hand"]), 1))
+            return np.ones((len(rows["all"]), 1))
         mixed = sum(
             head.weight * class_chances(head.scorer, rows[head.source])
             for head in self.class_heads
@@ -180,7 +186,7 @@ class Model:
 
 def blend(heads: tuple[Head, ...], rows: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
     """The heads' calibrated log odds, weighed."""
-    total = np.zeros(len(rows["hand"]))
+    total = np.zeros(len(rows["all"]))
     for head in heads:
         raw = log_odds(head.scorer, rows[head.source])
         total += head.weight * (head.platt.logits(raw) if head.platt else raw)
@@ -322,8 +328,8 @@ def _widths(side: int) -> dict[str, int]:
     assert measured.cells is not None
     assert len(measured.cells) == (side // CELL) ** 2
     return {
+        "all": len(measured.hand) + len(measured.kernels),
         "hand": len(measured.hand),
-        "kernels": len(measured.kernels),
         "heat": HEAT_FEATURES,
         "cells": cell_rows(measured.cells).shape[1],
     }

@@ -17,7 +17,7 @@ from trainer.folds import grouped_folds
 from trainer.heads import plan_heads
 from trainer.hyperparameters import Hyperparameters
 from trainer.measures import class_summary, summary
-from trainer.model import Measurements, Model, measure
+from trainer.model import Measurements, Model, image_rows, measure
 from trainer.pictures import decode, size_of
 from trainer.progress import Progress
 from trainer.samples import Sample
@@ -104,10 +104,7 @@ class _Run:
     def train(self, at: datetime) -> Trained:
         measured = self._measure()
         cells = self._cells(measured)
-        rows: Rows = {
-            "hand": np.stack([one.hand for one in measured]),
-            "kernels": np.stack([one.kernels for one in measured]),
-        }
+        rows: Rows = image_rows(measured)
         if cells is not None:
             rows["heat"] = cells.heat
         measured.clear()
@@ -148,7 +145,7 @@ class _Run:
     def _defect(self, rows: Rows, *, with_heat: bool) -> DefectFit | None:
         if self.truth.all():
             return None
-        plans = plan_heads(len(self.samples), recipe=self.parameters.recipe, cells=with_heat)
+        plans = plan_heads(cells=with_heat)
 
         def told(done: int, total: int) -> None:
             self.progress.report(0.6 + 0.2 * done / total, "defects", f"{done} of {total} fits")
@@ -168,7 +165,7 @@ class _Run:
             return None
         own = self.truth
         kinds = self._class_numbers()
-        plans = plan_heads(int(own.sum()), recipe=self.parameters.recipe, cells=False)
+        plans = plan_heads(cells=False)
 
         def told(done: int, total: int) -> None:
             self.progress.report(0.8 + 0.08 * done / total, "classes", f"{done} of {total} fits")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rest_framework.permissions import BasePermission
-from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from governance.access import actor_from
+
+if TYPE_CHECKING:
+    # The framework loads this module while it loads its own views.
+    from rest_framework.request import Request
+    from rest_framework.views import APIView
 
 
 class DenyUnlessCapable(BasePermission):

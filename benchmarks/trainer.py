@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -18,8 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -111,36 +110,46 @@ def invoke_seconds(root: Path, images: list[Path]) -> list[float]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    address = f"http://127.0.0.1:{port}"
     try:
-        _wait_for(f"{address}/ping")
-        return [_invoke(address, images[number % len(images)]) for number in range(INVOCATIONS)]
+        _wait_for(port)
+        return [_invoke(port, images[number % len(images)]) for number in range(INVOCATIONS)]
     finally:
         server.terminate()
         server.wait(timeout=30)
 
 
-def _wait_for(address: str) -> None:
+def _ask(port: int, method: str, path: str, body: bytes = b"", kind: str = "") -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body, {"Content-Type": kind})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()
+
+
+def _wait_for(port: int) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(address, timeout=5):
+            if _ask(port, "GET", "/ping") == 200:
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(0.05)
+        time.sleep(0.05)
 
 
-def _invoke(address: str, image: Path) -> float:
+def _invoke(port: int, image: Path) -> float:
     kind = "image/png" if image.suffix == ".png" else "image/jpeg"
-    request = urllib.request.Request(
-        f"{address}/invocations", image.read_bytes(), {"Content-Type": kind}
-    )
+    content = image.read_bytes()
     started = time.perf_counter()
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        answer.read()
-    return time.perf_counter() - started
+    status = _ask(port, "POST", "/invocations", content, kind)
+    taken = time.perf_counter() - started
+    if status != 200:
+        raise RuntimeError(f"{image.name} was answered with {status}")
+    return taken
 
 
 def figures(tests: list[dict[str, Any]]) -> dict[str, float | int | None]:

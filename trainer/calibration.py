@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from scipy.optimize import minimize, minimize_scalar
 
 Floats = NDArray[np.float64]

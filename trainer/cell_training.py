@@ -12,7 +12,7 @@ from trainer.calibration import Platt, fit_platt, logit, tempered
 from trainer.cells import COVERED, cell_labels, cell_rows, heat_features
 from trainer.forest import Forest
 from trainer.heads import fit_boosted
-from trainer.model import CellPart, Measurements
+from trainer.model import CellPart, Measurements, cells_of
 from trainer.samples import Sample
 from trainer.workers import shared, spread
 
@@ -60,7 +60,6 @@ def _draw(index: int) -> _Drawn:
     """The cells of one image that take part in learning."""
     sample: Sample = shared("samples")[index]
     measured: Measurements = shared("measured")[index]
-    assert measured.cells is not None
     random = np.random.default_rng((shared("seed"), index))
     if sample.defect and not sample.regions:
         # A defect that nobody marked may be anywhere: its cells teach neither side.
@@ -73,12 +72,10 @@ def _draw(index: int) -> _Drawn:
         outside = _some(random, np.flatnonzero(share == 0), NEGATIVES_PER_IMAGE)
         chosen = np.concatenate([inside, outside])
         positive = np.arange(len(chosen)) < len(inside)
-    return _Drawn(cell_rows(measured.cells)[chosen], positive)
+    return _Drawn(cell_rows(cells_of(measured))[chosen], positive)
 
 
-def _some(
-    random: np.random.Generator, places: NDArray[np.int64], most: int
-) -> NDArray[np.int64]:
+def _some(random: np.random.Generator, places: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     return places if len(places) <= most else random.choice(places, most, replace=False)
 
 
@@ -95,13 +92,17 @@ def _fit(fold: int) -> Forest | None:
 def _heat(index: int) -> NDArray[np.float64]:
     forest: Forest = shared("forests")[shared("folds")[index]]
     measured: Measurements = shared("measured")[index]
-    assert measured.cells is not None
-    return heat_features(forest.predict(cell_rows(measured.cells))[:, 0])
+    return heat_features(forest.predict(cell_rows(cells_of(measured)))[:, 0])
 
 
 def fit_cells(
-    samples: list[Sample], measured: list[Measurements], folds: NDArray[np.int64],
-    *, side: int, seed: int, told: Told,
+    samples: list[Sample],
+    measured: list[Measurements],
+    folds: NDArray[np.int64],
+    *,
+    side: int,
+    seed: int,
+    told: Told,
 ) -> CellFit | None:
     """None when there are too few marked images."""
     if not enough_regions(samples, folds):
@@ -132,9 +133,7 @@ def fit_cells(
     return CellFit(part, heat.astype(np.float32))
 
 
-def _calibrated(
-    forest: Forest, heat: NDArray[np.float64], samples: list[Sample]
-) -> CellPart:
+def _calibrated(forest: Forest, heat: NDArray[np.float64], samples: list[Sample]) -> CellPart:
     """A detection's score is the chance of a defect, given how hot its hottest cell is."""
     truth = np.asarray([sample.defect for sample in samples])
     if truth.all():

@@ -52,7 +52,7 @@ def _pooled(level: Level, size: int, cells: int) -> list[Array]:
     yy = block_mean(level.dy * level.dy, size)
     xy = block_mean(level.dx * level.dy, size)
     tensor = np.sqrt((xx - yy) ** 2 + 4 * xy * xy)
-    pooled = [
+    return [
         block_max(level.blob, size),
         -block_max(-level.blob, size),
         block_mean(level.smooth, size),
@@ -62,7 +62,6 @@ def _pooled(level: Level, size: int, cells: int) -> list[Array]:
         -block_max(-level.ridge, size),
         tensor / (xx + yy + np.float32(1e-8)),
     ]
-    return pooled
 
 
 def _against_lines(brightness: Array, cells: int) -> list[Array]:
@@ -137,6 +136,6 @@ def find_detections(
         left, top = columns.start * width / cells, rows.start * height / cells
         right, bottom = columns.stop * width / cells, rows.stop * height / cells
         box = (left, top, right - left, bottom - top)
-        found.append(Detection(tuple(round(value, 1) for value in box), peak))  # type: ignore[arg-type]  # four values stay four
+        found.append(Detection(tuple(round(value, 1) for value in box), peak))
     found.sort(key=lambda detection: -detection.peak)
     return found[:MAX_DETECTIONS]

@@ -76,9 +76,9 @@ def _level(image: Array, index: int) -> Level:
     side = image.shape[0]
     inner = _blur_matrix(side, step, float(step))
     outer = _blur_matrix(side, step, step * SCALE_RATIO)
-    smooth = inner @ image @ inner.T
-    blob = smooth - outer @ image @ outer.T
-    padded = np.pad(smooth, 1, mode="edge")
+    smooth = np.asarray(inner @ image @ inner.T, dtype=np.float32)
+    blob = np.asarray(smooth - outer @ image @ outer.T, dtype=np.float32)
+    padded: Array = np.pad(smooth, 1, mode="edge")
     right, left = padded[1:-1, 2:], padded[1:-1, :-2]
     below, above = padded[2:, 1:-1], padded[:-2, 1:-1]
     dx, dy = (right - left) * np.float32(0.5), (below - above) * np.float32(0.5)
@@ -198,7 +198,7 @@ def _oriented_histogram(level: Level) -> Array:
 
 def _profiles(image: Array) -> Array:
     size = image.shape[0] // PROFILE_POINTS
-    parts = []
+    parts: list[Array] = []
     for axis in (0, 1):
         mean = image.mean(axis=axis).reshape(PROFILE_POINTS, size).mean(axis=1)
         spread = image.std(axis=axis).reshape(PROFILE_POINTS, size).max(axis=1)

@@ -55,11 +55,9 @@ def _run(task: HeadTask) -> tuple[HeadTask, Scorer | None, Floats | None]:
     labels: Labels = shared("labels")
     folds: Labels = shared("folds")
     seen = folds != task.fold
-    if len(np.unique(labels[seen])) < 2 or not (~seen).any() and task.fold != EVERYTHING:
+    if len(np.unique(labels[seen])) < 2 or (seen.all() and task.fold != EVERYTHING):
         return task, None, None
-    scorer = fit_head(
-        task.plan, rows[seen], labels[seen], outputs=task.outputs, seed=task.seed
-    )
+    scorer = fit_head(task.plan, rows[seen], labels[seen], outputs=task.outputs, seed=task.seed)
     if task.fold == EVERYTHING:
         return task, scorer, None
     if task.outputs == 1:
@@ -68,7 +66,13 @@ def _run(task: HeadTask) -> tuple[HeadTask, Scorer | None, Floats | None]:
 
 
 def _fit_all(
-    plans: list[HeadPlan], rows: Rows, labels: Labels, folds: Labels, *, outputs: int, seed: int,
+    plans: list[HeadPlan],
+    rows: Rows,
+    labels: Labels,
+    folds: Labels,
+    *,
+    outputs: int,
+    seed: int,
     told: Told,
 ) -> tuple[dict[str, Scorer], dict[str, Floats]]:
     numbers = [int(fold) for fold in np.unique(folds)]
@@ -89,8 +93,14 @@ def _fit_all(
 
 
 def fit_defect(
-    plans: list[HeadPlan], rows: Rows, defects: NDArray[np.bool_], folds: Labels,
-    weights: Floats, *, seed: int, told: Told,
+    plans: list[HeadPlan],
+    rows: Rows,
+    defects: NDArray[np.bool_],
+    folds: Labels,
+    weights: Floats,
+    *,
+    seed: int,
+    told: Told,
 ) -> DefectFit:
     scorers, unseen = _fit_all(
         plans, rows, defects.astype(np.int64), folds, outputs=1, seed=seed, told=told
@@ -109,8 +119,7 @@ def fit_defect(
     )
     mixed = np.zeros(len(defects))
     for head in heads:
-        assert head.platt is not None
-        mixed += head.weight * head.platt.logits(unseen[head.name])
+        mixed += head.weight * platts[head.name].logits(unseen[head.name])
     calibration = fit_platt(mixed[known], truth, trust)
     scores = np.full(len(defects), np.nan)
     scores[known] = calibration.logits(mixed[known])
@@ -118,13 +127,18 @@ def fit_defect(
 
 
 def fit_classes(
-    plans: list[HeadPlan], rows: Rows, kinds: Labels, folds: Labels, weights: Floats,
-    *, outputs: int, seed: int, told: Told,
+    plans: list[HeadPlan],
+    rows: Rows,
+    kinds: Labels,
+    folds: Labels,
+    weights: Floats,
+    *,
+    outputs: int,
+    seed: int,
+    told: Told,
 ) -> ClassFit:
     """`kinds` are class numbers; the heads are weighed by how well they rank unseen samples."""
-    scorers, unseen = _fit_all(
-        plans, rows, kinds, folds, outputs=outputs, seed=seed, told=told
-    )
+    scorers, unseen = _fit_all(plans, rows, kinds, folds, outputs=outputs, seed=seed, told=told)
     known = ~np.isnan(unseen[plans[0].name][:, 0])
     raw = {}
     for plan in plans:

@@ -87,9 +87,7 @@ def _columns(classes: NDArray[Any], outputs: int) -> NDArray[np.int64]:
     return np.zeros(1, dtype=np.int64) if outputs == 1 else classes.astype(np.int64)
 
 
-def _fit_bagged(
-    plan: HeadPlan, rows: Floats, labels: Labels, outputs: int, seed: int
-) -> Forest:
+def _fit_bagged(plan: HeadPlan, rows: Floats, labels: Labels, outputs: int, seed: int) -> Forest:
     learner = ExtraTreesClassifier(
         n_estimators=200 if outputs == 1 else 120,
         min_samples_leaf=2 if plan.source != "heat" else 5,
@@ -121,5 +119,6 @@ def fit_boosted(rows: Floats, labels: Labels, *, seed: int, options: Mapping[str
         early_stopping=False, class_weight="balanced", random_state=seed, **options
     )
     learner.fit(rows, labels)
-    baseline = np.asarray(learner._baseline_prediction, dtype=np.float64).ravel()
-    return pack_boosted(learner._predictors, baseline)
+    # scikit-learn shows its boosted trees nowhere else; the version is pinned and a test compares.
+    baseline = np.asarray(learner._baseline_prediction, dtype=np.float64).ravel()  # noqa: SLF001
+    return pack_boosted(learner._predictors, baseline)  # noqa: SLF001

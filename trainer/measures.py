@@ -17,7 +17,7 @@ def auroc(truth: Truth, scores: Scores) -> float | None:
     positives, negatives = int(truth.sum()), int((~truth).sum())
     if not positives or not negatives:
         return None
-    values, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     ranks = (last - (counts - 1) / 2.0)[inverse]
     above = float(ranks[truth].sum()) - positives * (positives + 1) / 2

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gunicorn.app.base import BaseApplication
+from gunicorn.app.base import (  # type: ignore[import-untyped]  # it has no stubs
+    BaseApplication,
+)
 
 from trainer.layout import Layout
 from trainer.service import Service
@@ -14,9 +16,11 @@ from trainer.service import Service
 DEFAULT_PORT = 8080
 REQUEST_SECONDS = 60
 STOP_SECONDS = 20
+# The worker shows that it lives by touching a file; on a busy disk that can take too long.
+MEMORY_FOLDER = Path("/dev") / "shm"
 
 
-class _Application(BaseApplication):
+class _Application(BaseApplication):  # type: ignore[misc]  # untyped, as above
     def __init__(self, service: Service, settings: dict[str, Any]) -> None:
         self._service = service
         self._settings = settings
@@ -45,7 +49,7 @@ def run_serve(layout: Layout, port: int | None) -> int:
         "proc_name": "loupe-trainer",
         "control_socket_disable": True,
     }
-    if Path("/dev/shm").is_dir():
-        settings["worker_tmp_dir"] = "/dev/shm"
+    if MEMORY_FOLDER.is_dir():
+        settings["worker_tmp_dir"] = str(MEMORY_FOLDER)
     _Application(Service(layout.model), settings).run()
     return 0

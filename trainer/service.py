@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import ImageError, ImageTooLarge, ModelError
-from trainer.model import Model, load_model
+from trainer.model import Model
+from trainer.storage import load_model
 
 MAX_BODY = 6 * 1024 * 1024
 DRAIN_LIMIT = 64 * 1024 * 1024

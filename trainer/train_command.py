@@ -17,9 +17,10 @@ from trainer.errors import ModelError, TrainerError
 from trainer.evaluation import ask_models, shared_with_training, test_metrics, test_rows
 from trainer.hyperparameters import Hyperparameters, read_hyperparameters
 from trainer.layout import Layout, write_failure, write_json
-from trainer.model import Model, load_model, save_model
+from trainer.model import Model
 from trainer.progress import Progress
 from trainer.samples import Sample, read_samples
+from trainer.storage import load_model, save_model
 from trainer.training import Trained, train
 
 FAILED = 1

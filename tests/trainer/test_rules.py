@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +21,9 @@ from trainer.errors import ModelError, TrainerError
 from trainer.folds import grouped_folds
 from trainer.forest import pack_bagged, pack_boosted
 from trainer.measures import auroc, average_precision, expected_calibration_error
-from trainer.model import load_model
+from trainer.storage import load_model
 
-members = st.lists(
-    st.tuples(st.integers(0, 1), st.integers(0, 15)), min_size=4, max_size=120
-)
+members = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 15)), min_size=4, max_size=120)
 
 
 @given(members, st.integers(0, 5))
@@ -62,7 +61,8 @@ def test_calibration_turns_scores_into_frequencies() -> None:
     platt = fit_platt(scores, truth, np.ones(4000))
     assert platt.slope == pytest.approx(0.5, abs=0.05)
     error = expected_calibration_error(truth, sigmoid(platt.logits(scores)))
-    assert error is not None and error < 0.03
+    assert error is not None
+    assert error < 0.03
 
 
 def test_weights_undo_a_biased_selection() -> None:
@@ -111,7 +111,11 @@ def model_folder(finished: Finished, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished.job.root / "model", tmp_path / "model"))
 
 
-def _arrays(folder: Path) -> dict[str, np.ndarray]:
+def _store(folder: Path, arrays: dict[str, Any]) -> None:
+    np.savez_compressed(folder / "weights.npz", allow_pickle=True, **arrays)
+
+
+def _arrays(folder: Path) -> dict[str, Any]:
     with np.load(folder / "weights.npz") as stored:
         return {name: stored[name] for name in stored.files}
 
@@ -121,14 +125,14 @@ def _arrays(folder: Path) -> dict[str, np.ndarray]:
 def test_a_tree_that_points_outside_is_refused(model_folder: Path, name: str, value: int) -> None:
     arrays = _arrays(model_folder)
     arrays[f"defect/hand_bagged/{name}"][0] = value if name == "feature" else value * 10_000
-    np.savez_compressed(model_folder / "weights.npz", **arrays)
+    _store(model_folder, arrays)
     with pytest.raises(ModelError):
         load_model(model_folder)
 
 
 def test_a_pickle_in_the_weights_is_refused(model_folder: Path) -> None:
     arrays = _arrays(model_folder) | {"defect/all_linear/scale": np.asarray([{}], dtype=object)}
-    np.savez_compressed(model_folder / "weights.npz", **arrays)
+    _store(model_folder, arrays)
     with pytest.raises(ModelError):
         load_model(model_folder)
 

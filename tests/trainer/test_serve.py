@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import threading
 from pathlib import Path
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it has no stubs
 import numpy as np
 import pytest
 from PIL import Image
@@ -75,8 +74,10 @@ def test_the_hottest_box_lies_on_the_defect(server: Server) -> None:
     assert part.box is not None
     x, y, width, height = part.box
     left, top, wide, high = outcome["detections"][0]["box"]
-    assert left < x + width and x < left + wide
-    assert top < y + height and y < top + high
+    assert left < x + width
+    assert x < left + wide
+    assert top < y + height
+    assert y < top + high
     assert wide * high < 0.5 * 96 * 96
 
 
@@ -184,8 +185,8 @@ def _version(source: Path, target: Path, version: str) -> None:
 
 def _turn_link(link: Path, target: Path) -> None:
     fresh = link.with_name("fresh")
-    os.symlink(target, fresh)
-    os.replace(fresh, link)
+    fresh.symlink_to(target)
+    fresh.replace(link)
 
 
 def test_a_turned_link_serves_the_new_model_and_no_request_fails(

@@ -134,7 +134,9 @@ def test_a_labelled_image_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_path_out_of_the_channel_is_refused(tmp_path: Path) -> None:
     job = Job(tmp_path)
     parts = draw_parts(20, KINDS)
-    job.add("train", parts, [part.line(image="../../config/hyperparameters.json") for part in parts])
+    job.add(
+        "train", parts, [part.line(image="../../config/hyperparameters.json") for part in parts]
+    )
     job.configure()
     assert run_train(tmp_path).returncode != 0
     assert "train.jsonl line 1" in job.failure

@@ -30,7 +30,9 @@ class DefectClass(models.Model):
     default_disposition = models.CharField(
         max_length=8, choices=DispositionKind.choices, default=DispositionKind.HOLD
     )
-    position = models.PositiveSmallIntegerField(default=0, help_text=_("The digit that chooses it."))
+    position = models.PositiveSmallIntegerField(
+        default=0, help_text=_("The digit that chooses it.")
+    )
 
     class Meta:
         constraints: ClassVar = [

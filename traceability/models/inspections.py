@@ -95,7 +95,12 @@ class Capture(models.Model):
                 name="capture_refusal_has_a_reason",
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["sha256"], name="capture_sha256")]
+        indexes: ClassVar = [
+            models.Index(fields=["sha256"], name="capture_sha256"),
+            models.Index(
+                fields=["id"], name="capture_preview_pending", condition=Q(preview="PENDING")
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.inspection_id}/{self.view}"

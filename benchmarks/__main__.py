@@ -1,0 +1,66 @@
+"""`make bench`: the review loop and the intake, each beside its limits, in one run."""
+
+from __future__ import annotations
+
+import argparse
+
+import django
+
+from benchmarks import place
+from benchmarks.figures import Figure, show
+
+PEOPLE = (12, 32)
+FIRST = PEOPLE[0]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--large", action="store_true", help="also a backlog of a million tasks")
+    parser.add_argument("--only", choices=["review", "ingest"], help="one part only")
+    chosen = parser.parse_args()
+    server = place.prepare()
+    django.setup()
+    # Django's modules can be imported from here on only.
+    from benchmarks import ingest, review  # noqa: PLC0415
+
+    try:
+        if chosen.only != "ingest":
+            figures = review.measure_floors(server, size=200_000, people=PEOPLE)
+            figures += review.measure(server, size=10_000, people=PEOPLE)
+            show([*_short(figures), *figures, *_ratio(figures)])
+            if chosen.large:
+                show(_compared(figures, review.measure(server, size=1_000_000, people=(FIRST,))))
+        if chosen.only != "review":
+            show([Figure(*figure) for figure in ingest.measure()])
+    finally:
+        server.stop()
+
+
+def _short(figures: list[Figure]) -> list[Figure]:
+    """The figures at the first number of inspectors, under their plain names."""
+    ending = f".{FIRST}"
+    return [f._replace(name=f.name.removesuffix(ending)) for f in figures if f.name.endswith(ending)]
+
+
+def _ratio(figures: list[Figure]) -> list[Figure]:
+    by_name = {f.name: f.value for f in figures}
+    return [
+        Figure(
+            f"review.loops_to_django_floor.{count}",
+            by_name[f"review.loops_per_s.{count}"] / by_name[f"floor.django.loops_per_s.{count}"],
+            "ratio",
+        )
+        for count in PEOPLE
+    ]
+
+
+def _compared(small: list[Figure], large: list[Figure]) -> list[Figure]:
+    name = f"review.loops_per_s.{FIRST}"
+    [before], [after] = ([f.value for f in figures if f.name == name] for figures in (small, large))
+    renamed = [f._replace(name=f"{f.name}.backlog_1m") for f in large]
+    return [*renamed, Figure("review.loops_1m_to_10k", after / before, "ratio")]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+// The verdict bar: what each key would do now, and how long the last verdict can be taken back.
+
+import { fill } from "./clock.js";
+import { byId, element, say } from "./dom.js";
+
+export class VerdictBar {
+  /**
+   * @param {{strings: Record<string, string>, classes: () => import("./types.js").DefectClass[],
+   *   onClass: (code: string) => void}} options
+   */
+  constructor({ strings, classes, onClass }) {
+    this.strings = strings;
+    this.classes = classes;
+    this.onClass = onClass;
+    this.shownFor = "";
+  }
+
+  /**
+   * @param {{held: import("./types.js").Held|null, canJudge: boolean, canLeave: boolean,
+   *   isTakingBack: boolean, hasUndo: boolean, undoLeft: number|null}} now
+   */
+  show({ held, canJudge, canLeave, isTakingBack, hasUndo, undoLeft }) {
+    const { strings } = this;
+    const chosen = this.classes().find((each) => each.code === held?.choice.defectClass);
+    enable("accept", canJudge);
+    enable("reject", canJudge);
+    enable("choose", canJudge);
+    enable("skip", canLeave);
+    enable("escalate", canLeave);
+    enable("undo", hasUndo && !isTakingBack);
+    say("accept-what", held?.task.kind === "REVIEW" || !held ? strings.false_call : strings.good_part);
+    const disposition = chosen ? strings[chosen.default_disposition] : "";
+    const what = chosen ? `${chosen.name} · ${disposition}` : strings.which_defect;
+    say("reject-what", held ? what : "");
+    say("undo-left", undoWords(strings, isTakingBack, hasUndo, undoLeft));
+    this.#choice(held);
+  }
+
+  /** @param {import("./types.js").Held|null} held */
+  #choice(held) {
+    const list = byId("choice-classes");
+    const name = held ? held.task.station.site : "";
+    if (this.shownFor !== name) {
+      this.shownFor = name;
+      list.replaceChildren(...this.classes().map((defect, index) => this.#chip(defect, index)));
+    }
+    for (const button of list.querySelectorAll("button")) {
+      const isChosen = button.dataset.code === held?.choice.defectClass;
+      button.setAttribute("aria-pressed", String(isChosen));
+    }
+    const isOpen = held !== null && held.choice.defectClass === null;
+    for (const button of document.querySelectorAll("[data-act='reject-as']")) {
+      /** @type {HTMLButtonElement} */ (button).disabled = isOpen;
+    }
+    byId("choice-missing").hidden = !isOpen;
+  }
+
+  /** @param {import("./types.js").DefectClass} defect @param {number} index */
+  #chip(defect, index) {
+    const button = element(
+      "button",
+      { class: "button chip", type: "button", "data-code": defect.code, "aria-pressed": "false" },
+      ...(index < 9 ? [element("kbd", {}, String(index + 1))] : []),
+      defect.name,
+    );
+    button.addEventListener("click", () => this.onClass(defect.code));
+    return element("li", {}, button);
+  }
+}
+
+/** @param {string} id @param {boolean} can */
+function enable(id, can) {
+  const button = /** @type {HTMLButtonElement} */ (byId(id));
+  if (button.disabled === can) {
+    button.disabled = !can;
+  }
+}
+
+/**
+ * @param {Record<string, string>} strings @param {boolean} isTakingBack @param {boolean} hasUndo
+ * @param {number|null} left
+ */
+function undoWords(strings, isTakingBack, hasUndo, left) {
+  if (isTakingBack) {
+    return strings.taking_back;
+  }
+  if (!hasUndo) {
+    return "";
+  }
+  return left === null ? strings.on_its_way : fill(strings.seconds, { n: Math.ceil(left) });
+}

@@ -29,7 +29,9 @@ class RetrainTrigger(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["dataset", "kind"], name="trigger_once_per_kind"),
-            models.CheckConstraint(condition=Q(threshold__gte=1), name="trigger_threshold_from_one"),
+            models.CheckConstraint(
+                condition=Q(threshold__gte=1), name="trigger_threshold_from_one"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -59,6 +61,9 @@ class TrainingRun(models.Model):
     requested_by = models.CharField(max_length=150)
     state = models.CharField(max_length=9, choices=RunState.choices, default=RunState.REQUESTED)
     backend = models.CharField(max_length=20)
+    attempt = models.PositiveSmallIntegerField(
+        default=1, help_text=_("Rises when the machine stopped under the training.")
+    )
     job_name = models.CharField(max_length=63, blank=True)
     handle = models.CharField(max_length=300, blank=True)
     model_name = models.CharField(max_length=63)
@@ -90,6 +95,36 @@ class TrainingRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model_name} {self.model_version}"
+
+
+class GatePolicy(models.Model):
+    """What the gate asks of a dataset's models; a dataset without one is held to the defaults."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    dataset = models.OneToOneField(Dataset, on_delete=models.PROTECT, related_name="gate_policy")
+    review_from = models.FloatField(default=0.3)
+    contain_from = models.FloatField(default=0.8)
+    recall_margin = models.FloatField(default=0.02)
+    recall_floor = models.FloatField(default=0.8)
+    max_overkill = models.FloatField(default=0.1)
+    max_ece = models.FloatField(default=0.12)
+    min_defects = models.PositiveIntegerField(default=8)
+    min_good = models.PositiveIntegerField(default=8)
+    review_load_margin = models.FloatField(default=0.05)
+    max_review_load = models.FloatField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(review_from__gt=0)
+                & Q(contain_from__gt=F("review_from"))
+                & Q(contain_from__lte=1),
+                name="gate_policy_band_is_one",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id} {self.review_from}-{self.contain_from}"
 
 
 class RegisteredModel(models.Model):
@@ -153,6 +188,9 @@ class Deployment(models.Model):
     deployed_by = models.CharField(max_length=150)
     at = models.DateTimeField()
     serving_since = models.DateTimeField(null=True)
+    failure = models.CharField(
+        max_length=1024, blank=True, help_text=_("Why it could not be put in service.")
+    )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.model_id}"

@@ -1,0 +1,53 @@
+"""An MES to deliver to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from pytest_django.fixtures import Settings
+
+from tests.mes_integration.plant import SECRET, DemoMes, ScriptedMes
+
+Configure = Callable[..., None]
+
+
+@pytest.fixture
+def configure(settings: Settings) -> Configure:
+    """Set LOUPE_MES_*; short waits unless the test says otherwise."""
+
+    def set_mes(url: str, **more: Any) -> None:
+        values = {"mes_timeout_s": 5.0, "mes_quarantine_s": 30.0, **more}
+        settings.LOUPE = settings.LOUPE.model_copy(
+            update={"mes_url": url, "mes_secret": SecretStr(SECRET), **values}
+        )
+
+    set_mes("")
+    return set_mes
+
+
+@pytest.fixture(scope="session")
+def _demo_mes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoMes]:
+    mes = DemoMes(tmp_path_factory.mktemp("mes"))
+    yield mes
+    mes.stop()
+
+
+@pytest.fixture
+def demo(_demo_mes: DemoMes, configure: Configure) -> Iterator[DemoMes]:
+    """The demo MES, without faults, set as the one to deliver to."""
+    _demo_mes.fault("ok")
+    configure(_demo_mes.url)
+    yield _demo_mes
+    _demo_mes.fault("ok")
+
+
+@pytest.fixture
+def scripted(configure: Configure) -> Iterator[ScriptedMes]:
+    """An MES that answers as the test says, set as the one to deliver to."""
+    mes = ScriptedMes()
+    configure(mes.url)
+    yield mes
+    mes.stop()

@@ -1,0 +1,334 @@
+"""An event's facts as rows: unit, inspection, capture, prediction; statements for a whole batch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, connection
+
+from inference_bridge import references
+from inference_bridge.events import PredictionEvent
+from inference_bridge.references import Key, Kind
+from inference_bridge.routing import Rule
+from traceability.models import (
+    Capture,
+    Inspection,
+    ModelVersion,
+    Prediction,
+    Route,
+    Site,
+    Unit,
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Sighting:
+    """An event that is being taken, with what it was found to belong to."""
+
+    event: PredictionEvent
+    site: Site
+    line_id: int
+    rule: Rule
+    policy_version: int
+    route: Route
+    is_sampled: bool
+    inclusion: float
+    station_id: int | None = None
+    part_revision_id: int | None = None
+    supplier_id: int | None = None
+    lot_id: int | None = None
+    tooling_id: int | None = None
+    calibration_id: int | None = None
+    model: ModelVersion | None = None
+    inspection: Inspection | None = None
+    capture: Capture | None = None
+
+    @property
+    def its_model(self) -> ModelVersion:
+        """The model it cites, once the references are found."""
+        if self.model is None:
+            raise AssertionError("references are found before anything is recorded")
+        return self.model
+
+    @property
+    def its_inspection(self) -> Inspection:
+        """The inspection it belongs to, once it is recorded."""
+        if self.inspection is None:
+            raise AssertionError("a view has its inspection once it is recorded")
+        return self.inspection
+
+    @property
+    def unit_key(self) -> tuple[int, str]:
+        """Site and serial number."""
+        return self.site.pk, self.event.shot.serial
+
+    @property
+    def inspection_key(self) -> tuple[int, str]:
+        """Site and the inspection's identifier there."""
+        return self.site.pk, self.event.shot.inspection_id
+
+
+def lock(events: Iterable[PredictionEvent]) -> None:
+    """Make other takers of the same events, inspections or units wait for this transaction.
+
+    A capture has no key of its own, so only one taker at a time may look whether it is there.
+    """
+    names = set()
+    for event in events:
+        names.add(f"event {len(event.source)} {event.source} {event.event_id}")
+        site = f"{len(event.place.site)} {event.place.site}"
+        names.add(f"inspection {site} {event.shot.inspection_id}")
+        names.add(f"unit {site} {event.shot.serial}")
+    with connection.cursor() as cursor:
+        # In one order for everybody, so that two takers never wait for each other.
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS k",
+            [sorted(_number(name) for name in names)],
+        )
+
+
+def _number(name: str) -> int:
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
+
+
+def taken_before(events: Sequence[PredictionEvent]) -> dict[tuple[str, str], str]:
+    """(source, id) to the body's hash, for those of the events that are known already."""
+    rows = Prediction.objects.filter(
+        source__in={event.source for event in events},
+        event_id__in={event.event_id for event in events},
+    ).values_list("source", "event_id", "body_sha256")
+    return {(source, event_id): digest for source, event_id, digest in rows}
+
+
+def find_references(sightings: Sequence[Sighting], *, at: datetime) -> None:
+    """Fill in the ids of the master data each event names; makes what is missing."""
+    suppliers = _named(references.SUPPLIER, sightings, "supplier")
+    toolings = _named(references.TOOLING, sightings, "tooling")
+    for s in sightings:
+        s.supplier_id = suppliers.get((s.site.pk, s.event.shot.supplier))
+        s.tooling_id = toolings.get((s.site.pk, s.event.shot.tooling))
+    _find_lots(sightings)
+    _find_parts(sightings)
+    _find_stations(sightings)
+    _find_models(sightings, at=at)
+
+
+def _named(kind: Kind, sightings: Sequence[Sighting], name: str) -> dict[Key, int]:
+    wanted: dict[Key, Key] = {
+        (s.site.pk, code): () for s in sightings if (code := getattr(s.event.shot, name))
+    }
+    return references.ids(kind, wanted)
+
+
+def _find_lots(sightings: Sequence[Sighting]) -> None:
+    wanted: dict[Key, Key] = {}
+    for s in sightings:
+        if s.event.shot.lot:
+            wanted.setdefault((s.site.pk, s.event.shot.lot), (s.supplier_id,))
+    lots = references.ids(references.LOT, wanted)
+    for s in sightings:
+        s.lot_id = lots.get((s.site.pk, s.event.shot.lot))
+
+
+def _find_parts(sightings: Sequence[Sighting]) -> None:
+    numbers = _named(references.PART_NUMBER, sightings, "part_number")
+    wanted: dict[Key, Key] = {}
+    keys: dict[int, Key] = {}
+    for s in sightings:
+        if s.event.shot.part_number:
+            number = numbers[s.site.pk, s.event.shot.part_number]
+            keys[id(s)] = key = (number, s.event.shot.part_revision)
+            wanted[key] = (s.site.pk,)
+    revisions = references.ids(references.PART_REVISION, wanted)
+    for s in sightings:
+        s.part_revision_id = revisions.get(keys.get(id(s), ()))
+
+
+def _find_stations(sightings: Sequence[Sighting]) -> None:
+    at_stations = [s for s in sightings if s.event.place.station]
+    stations = references.ids(
+        references.STATION,
+        {(s.line_id, s.event.place.station): (s.site.pk,) for s in at_stations},
+    )
+    for s in at_stations:
+        s.station_id = stations[s.line_id, s.event.place.station]
+    calibrated = [s for s in at_stations if s.event.shot.calibration_version]
+    calibrations = references.ids(
+        references.CALIBRATION,
+        {(s.station_id, s.event.shot.calibration_version): (s.site.pk,) for s in calibrated},
+    )
+    for s in calibrated:
+        s.calibration_id = calibrations[s.station_id, s.event.shot.calibration_version]
+
+
+def _find_models(sightings: Sequence[Sighting], *, at: datetime) -> None:
+    models = references.ids(
+        references.MODEL_VERSION,
+        {
+            (s.site.pk, s.event.model_name, s.event.model_version): (s.event.package_arn, at)
+            for s in sightings
+        },
+    )
+    for s in sightings:
+        name, version = s.event.model_name, s.event.model_version
+        s.model = ModelVersion(
+            pk=models[s.site.pk, name, version],
+            site_id=s.site.pk,
+            name=name,
+            version=version,
+            package_arn=s.event.package_arn,
+        )
+
+
+def find_inspections(sightings: Sequence[Sighting]) -> dict[tuple[int, str], Inspection]:
+    """The inspections that are there already, locked, each with its unit."""
+    rows = (
+        Inspection.objects.select_for_update(of=("self",))
+        .select_related("unit")
+        .filter(
+            site__in={s.site.pk for s in sightings},
+            external_id__in={s.event.shot.inspection_id for s in sightings},
+        )
+        .order_by("pk")
+    )
+    return {(row.site_id, row.external_id): row for row in rows}
+
+
+def record(
+    sightings: Sequence[Sighting],
+    *,
+    earlier: Mapping[tuple[int, str], Inspection],
+    at: datetime,
+) -> None:
+    """Write units, inspections, captures and predictions of a batch."""
+    units = _units(sightings, at=at)
+    _inspections(sightings, earlier, units, at=at)
+    for s in sightings:
+        s.capture = _capture(s)
+    Capture.objects.bulk_create([s.capture for s in sightings if s.capture])
+    Prediction.objects.bulk_create(
+        [_prediction(s, at=at) for s in sightings], ignore_conflicts=True
+    )
+    # Who comes second waited for the lock and found the row; an odd writer is caught here.
+    written = Prediction.objects.filter(capture__in=[s.capture for s in sightings if s.capture])
+    if written.count() < len(sightings):
+        raise IntegrityError("an event was taken by somebody else meanwhile")
+
+
+def _units(sightings: Sequence[Sighting], *, at: datetime) -> dict[tuple[int, str], Unit]:
+    """Find or make, and lock; a fact a unit lacked is filled in, one it has stays."""
+    wanted: dict[tuple[int, str], Sighting] = {}
+    for s in sightings:
+        wanted.setdefault(s.unit_key, s)
+    Unit.objects.bulk_create(
+        [_unit(wanted[key], at=at) for key in sorted(wanted)], ignore_conflicts=True
+    )
+    rows = Unit.objects.select_for_update(no_key=True).filter(
+        site__in={site for site, _serial in wanted},
+        serial__in={serial for _site, serial in wanted},
+    )
+    units = {(unit.site_id, unit.serial): unit for unit in rows.order_by("pk")}
+    filled = [unit for s in sightings if _fill(unit := units[s.unit_key], s)]
+    if filled:
+        Unit.objects.bulk_update(filled, ["part_revision", "lot", "supplier"])
+    return units
+
+
+def _unit(s: Sighting, *, at: datetime) -> Unit:
+    return Unit(
+        site_id=s.site.pk,
+        serial=s.event.shot.serial,
+        part_revision_id=s.part_revision_id,
+        lot_id=s.lot_id,
+        supplier_id=s.supplier_id,
+        first_seen_at=at,
+    )
+
+
+def _fill(unit: Unit, s: Sighting) -> bool:
+    changed = False
+    for name in ("part_revision_id", "lot_id", "supplier_id"):
+        if getattr(unit, name) is None and getattr(s, name) is not None:
+            setattr(unit, name, getattr(s, name))
+            changed = True
+    return changed
+
+
+def _inspections(
+    sightings: Sequence[Sighting],
+    earlier: Mapping[tuple[int, str], Inspection],
+    units: Mapping[tuple[int, str], Unit],
+    *,
+    at: datetime,
+) -> None:
+    made: dict[tuple[int, str], Inspection] = {}
+    for s in sightings:
+        there = earlier.get(s.inspection_key) or made.get(s.inspection_key)
+        if there is None:
+            there = made[s.inspection_key] = Inspection(
+                site_id=s.site.pk,
+                line_id=s.line_id,
+                station_id=s.station_id,
+                unit=units[s.unit_key],
+                external_id=s.event.shot.inspection_id,
+                views_expected=s.event.shot.views_expected,
+                opened_at=at,
+            )
+        there.unit = units[s.unit_key]
+        there.views_expected = max(there.views_expected, s.event.shot.views_expected)
+        s.inspection = there
+    Inspection.objects.bulk_create(list(made.values()))
+
+
+def _capture(s: Sighting) -> Capture:
+    image, shot = s.event.image, s.event.shot
+    return Capture(
+        site_id=s.site.pk,
+        inspection=s.inspection,
+        view=shot.view,
+        captured_at=shot.captured_at,
+        bucket=image.bucket,
+        key=image.key,
+        version_id=image.version_id,
+        sha256=image.sha256,
+        media_type=image.media_type,
+        width=image.width,
+        height=image.height,
+        camera=s.event.place.camera,
+        calibration_id=s.calibration_id,
+        tooling_id=s.tooling_id,
+        shift=shot.shift,
+        quality=shot.quality,
+    )
+
+
+def _prediction(s: Sighting, *, at: datetime) -> Prediction:
+    event = s.event
+    detections: list[dict[str, Any]] = list(event.detections)
+    return Prediction(
+        site_id=s.site.pk,
+        source=event.source,
+        event_id=event.event_id,
+        body_sha256=event.body_sha256,
+        event_at=event.time,
+        received_at=at,
+        capture=s.capture,
+        model_version=s.model,
+        score=event.score,
+        defect_class=event.defect_class,
+        detections=detections,
+        heatmap_uri=event.image.heatmap_uri,
+        sender_route=event.sender_route,
+        deadline=event.deadline,
+        reply=event.reply,
+        ext=event.ext,
+        route=s.route,
+        policy_version=s.policy_version,
+        sampled=s.is_sampled,
+        inclusion_probability=s.inclusion,
+    )

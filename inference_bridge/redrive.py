@@ -1,0 +1,86 @@
+"""A dead letter offered to the intake once more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import DataError, IntegrityError
+from django.utils.translation import gettext as _
+
+from governance import audit
+from governance.access import Actor
+from governance.roles import Capability
+from inference_bridge import dead_letters, intake
+from inference_bridge.intake import Incoming, Outcome, Status
+from inference_bridge.models import DeadLetter
+from traceability.refusals import Conflict, Unavailable, Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What came of it: taken, or still refused and why."""
+
+    letter: DeadLetter
+    is_taken: bool
+    sentence: str
+
+
+def redrive(
+    *,
+    actor: Actor,
+    letter_id: UUID,
+    at: datetime,
+    fetch: intake.Fetch = intake.fetch_sidecar,
+) -> Redriven:
+    """Take the body again. A letter that is still refused stays, with the reason of today."""
+    letters = dead_letters.visible(actor, Capability.REDRIVE_DEAD_LETTERS)
+    letter = letters.filter(uuid=letter_id).first()
+    if letter is None:
+        raise Unknown(_("There is no such dead letter for you."))
+    message = Incoming(
+        message_id=letter.message_id,
+        body=letter.body,
+        received_at=letter.received_at,
+        is_kept=False,
+    )
+    readings = intake.read_message(message, at, fetch)
+    try:
+        with audit.recorded(actor=actor, at=at) as trail:
+            letter = DeadLetter.objects.select_for_update().get(pk=letter.pk)
+            if letter.redriven_at is not None:
+                raise Conflict(_("This message has been redriven already."))
+            outcomes = intake.absorb(
+                trail=trail, readings=readings, needs=Capability.REDRIVE_DEAD_LETTERS
+            )
+            refused = next((o for o in outcomes if not _is_done(o)), None)
+            _note(letter, refused, actor=actor, at=at)
+            trail.add(
+                "dead_letter.redrive",
+                subject_kind="dead_letter",
+                subject=letter.message_id,
+                site_id=letter.site_id,
+                detail={"is_taken": refused is None, "code": refused.code if refused else ""},
+            )
+    except (DataError, IntegrityError) as error:
+        return Redriven(letter, is_taken=False, sentence=f"The database refuses it: {error}")
+    if refused is None:
+        return Redriven(letter, is_taken=True, sentence="")
+    return Redriven(letter, is_taken=False, sentence=refused.sentence)
+
+
+def _is_done(outcome: Outcome) -> bool:
+    if outcome.status is Status.NOT_NOW:
+        raise Unavailable(outcome.sentence)
+    return outcome.status is not Status.REFUSED
+
+
+def _note(letter: DeadLetter, refused: Outcome | None, *, actor: Actor, at: datetime) -> None:
+    if refused is None:
+        letter.redriven_at, letter.redriven_by = at, actor.name
+        letter.save(update_fields=["redriven_at", "redriven_by"])
+        return
+    letter.code = refused.code
+    letter.reason = dead_letters.writable(refused.sentence)[:1000]
+    letter.save(update_fields=["code", "reason"])

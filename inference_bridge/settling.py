@@ -1,0 +1,320 @@
+"""Carries out what follows from a batch's routes: tasks, dispositions, alerts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+
+from governance import audit
+from governance.access import system
+from governance.audit import Trail
+from inference_bridge import alerts, policy
+from inference_bridge.consequences import (
+    Cause,
+    Seen,
+    Standing,
+    Step,
+    deadline_of,
+    holding,
+    lifts_nothing,
+    next_step,
+)
+from inference_bridge.policy import Policy
+from inference_bridge.routing import draw, inclusion, is_sampled
+from labeling.catalogue import SEVERITY_RANK, learn
+from labeling.models import Severity
+from review.dispositions import Draft, dispose_all
+from review.models import ReviewTask, TaskKind
+from review.queue import TaskDraft, open_tasks
+from traceability import tasks as image_tasks
+from traceability.models import (
+    Capture,
+    DeciderKind,
+    DispositionKind,
+    Inspection,
+    Prediction,
+    Route,
+)
+
+PATIENCE: Final = timedelta(minutes=2)
+_RAISED: Final = [
+    "kind",
+    "score",
+    "defect_class",
+    "policy_version",
+    "review_from",
+    "contain_from",
+    "inclusion_probability",
+    "deadline",
+    "due",
+    "severity",
+]
+
+
+def drawn(*, site_id: int, inspection: str) -> float:
+    """The inspection's lot in the audit draw, in [0, 1)."""
+    key = settings.SECRET_KEY.encode()
+    return draw(site=str(site_id), inspection=inspection, key=key)
+
+
+def tasks_of(inspections: Iterable[Inspection]) -> dict[int, ReviewTask]:
+    """The inspections' tasks, locked, by inspection."""
+    tasks = ReviewTask.objects.select_for_update(of=("self",)).filter(inspection__in=inspections)
+    return {task.inspection_id: task for task in tasks.order_by("pk")}
+
+
+def views_of(inspections: Iterable[Inspection]) -> dict[int, list[Prediction]]:
+    """What is known of the inspections' views, by inspection."""
+    found: dict[int, list[Prediction]] = defaultdict(list)
+    for row in (
+        Prediction.objects.filter(capture__inspection__in=inspections)
+        .select_related("capture", "model_version")
+        .order_by("pk")
+    ):
+        found[row.capture.inspection_id].append(row)
+    return found
+
+
+def seen_before(prediction: Prediction, *, in_force: Policy, line: str, part_number: str) -> Seen:
+    """A view of before, under the rule of today: the one its task will be shown with."""
+    rule = in_force.rule_for(
+        line=line, part_number=part_number, defect_class=prediction.defect_class
+    )
+    return Seen(
+        view=prediction.capture.view,
+        route=Route(prediction.route),
+        score=prediction.score,
+        defect_class=prediction.defect_class,
+        rule=rule,
+        policy_version=in_force.version,
+        model=prediction.model_version,
+        deadline=deadline_of(
+            asked=prediction.deadline, rule=rule, received_at=prediction.received_at
+        ),
+    )
+
+
+def settle(*, trail: Trail, standings: Sequence[Standing]) -> None:
+    """Take each inspection's next step; the statements do not depend on how many there are."""
+    for standing in standings:
+        standing.is_audited = is_sampled(
+            drawn=drawn(
+                site_id=standing.inspection.site_id, inspection=standing.inspection.external_id
+            ),
+            route=standing.worst.route,
+            audit_rate=standing.worst.rule.audit_rate,
+        )
+    steps = [(standing, next_step(standing)) for standing in standings]
+    severity = _severities([standing for standing, step in steps if step.opens or step.raises])
+    opened = [_task(standing, step.opens, severity) for standing, step in steps if step.opens]
+    if opened:
+        open_tasks(trail=trail, drafts=opened)
+    _raise_tasks(trail, [(s, step.raises) for s, step in steps if step.raises], severity)
+    dispose_all(trail=trail, drafts=_dispositions(steps), due_at=trail.at)
+    alerts.raise_all(trail=trail, standings=[s for s, step in steps if step.alerts])
+    _mark_settled([s.inspection for s, step in steps if step.settles], at=trail.at)
+    _prepare_images([s.inspection for s, step in steps if step.opens])
+
+
+def hold_incomplete(*, at: datetime, limit: int = 200) -> int:
+    """Hold units of inspections that have missed a view for too long; returns how many it found."""
+    with audit.recorded(actor=system("incomplete"), at=at) as trail:
+        inspections = list(
+            Inspection.objects.select_for_update(skip_locked=True, of=("self",))
+            .select_related("line", "unit__part_revision__part_number")
+            .filter(settled_at__isnull=True, opened_at__lt=at - PATIENCE)
+            .order_by("opened_at")[:limit]
+        )
+        if not inspections:
+            trail.nothing_changed()
+            return 0
+        tasks, views = tasks_of(inspections), views_of(inspections)
+        standings = [
+            Standing(
+                inspection=inspection,
+                task=tasks.get(inspection.pk),
+                before=_seen_of(inspection, views[inspection.pk], at=at),
+                now=(),
+            )
+            for inspection in inspections
+            if views[inspection.pk]
+        ]
+        _give_up(trail, standings)
+        _mark_settled(inspections, at=at)
+        for inspection in inspections:
+            trail.add(
+                "inspection.give_up_waiting",
+                subject_kind="inspection",
+                subject=inspection.external_id,
+                site_id=inspection.site_id,
+                detail={"views_expected": inspection.views_expected},
+            )
+        return len(inspections)
+
+
+def _give_up(trail: Trail, standings: Sequence[Standing]) -> None:
+    """Hold what nobody has judged, and ask about what nobody is asked about yet."""
+    unasked = [s for s in standings if s.task is None]
+    severity = _severities(unasked)
+    if unasked:
+        drafts = [_task(s, TaskKind.CAPTURE_CHECK, severity) for s in unasked]
+        open_tasks(trail=trail, drafts=drafts)
+        _prepare_images([s.inspection for s in unasked])
+    unjudged = [s for s in standings if s.task is None or s.task.state in ("QUEUED", "LEASED")]
+    dispose_all(
+        trail=trail,
+        drafts=[
+            _hold(s, Cause.INCOMPLETE)
+            for s in unjudged
+            if s.inspection.unit.disposition != DispositionKind.HOLD
+        ],
+        due_at=trail.at,
+    )
+
+
+def _seen_of(inspection: Inspection, rows: Sequence[Prediction], *, at: datetime) -> list[Seen]:
+    in_force = policy.in_force(site_id=inspection.site_id, at=at)
+    revision = inspection.unit.part_revision
+    number = revision.part_number.number if revision else ""
+    return [
+        seen_before(row, in_force=in_force, line=inspection.line.code, part_number=number)
+        for row in rows
+    ]
+
+
+def _severities(standings: Sequence[Standing]) -> dict[tuple[int, str], int]:
+    """(site, defect class) to the queue's severity, 0 the worst; a new class is learnt."""
+    codes: dict[int, set[str]] = defaultdict(set)
+    for standing in standings:
+        if standing.worst.defect_class:
+            codes[standing.inspection.site_id].add(standing.worst.defect_class)
+    return {
+        (site_id, code): SEVERITY_RANK[found.severity]
+        for site_id, named in codes.items()
+        for code, found in learn(site_id=site_id, codes=named).items()
+    }
+
+
+def _severity(standing: Standing, severity: dict[tuple[int, str], int]) -> int:
+    known = (standing.inspection.site_id, standing.worst.defect_class)
+    return severity.get(known, SEVERITY_RANK[Severity.MAJOR])
+
+
+def _task(standing: Standing, kind: TaskKind, severity: dict[tuple[int, str], int]) -> TaskDraft:
+    worst = standing.worst
+    return TaskDraft(
+        inspection=standing.inspection,
+        kind=kind,
+        score=worst.score,
+        defect_class=worst.defect_class,
+        policy_version=worst.policy_version,
+        review_from=worst.rule.review_from,
+        contain_from=worst.rule.contain_from,
+        inclusion_probability=(
+            inclusion(worst.route, worst.rule.audit_rate) if kind is TaskKind.AUDIT else 1.0
+        ),
+        deadline=standing.deadline,
+        severity=_severity(standing, severity),
+    )
+
+
+def _raise_tasks(
+    trail: Trail,
+    raised: Sequence[tuple[Standing, TaskKind | None]],
+    severity: dict[tuple[int, str], int],
+) -> None:
+    """Make open tasks as grave as their worst view; who holds one keeps it."""
+    tasks = []
+    for standing, kind in raised:
+        task = standing.task
+        if task is None or kind is None:
+            continue
+        draft = _task(standing, kind, severity)
+        before = {"kind": task.kind, "score": task.score}
+        task.kind, task.score, task.defect_class = kind, draft.score, draft.defect_class
+        task.policy_version = draft.policy_version
+        task.review_from, task.contain_from = draft.review_from, draft.contain_from
+        task.inclusion_probability = 1.0
+        task.deadline = min(task.deadline, draft.deadline)
+        task.due = task.deadline.replace(second=0, microsecond=0)
+        task.severity = min(task.severity, draft.severity)
+        tasks.append(task)
+        trail.add(
+            "task.raise",
+            subject_kind="task",
+            subject=task.uuid,
+            site_id=task.site_id,
+            detail={"was": before, "is": {"kind": kind, "score": draft.score}},
+        )
+    if tasks:
+        ReviewTask.objects.bulk_update(tasks, _RAISED)
+
+
+def _dispositions(steps: Sequence[tuple[Standing, Step]]) -> list[Draft]:
+    """Holds first: a unit held in this very batch is not accepted by it."""
+    holds = [
+        (standing, step.hold)
+        for standing, step in steps
+        if step.hold
+        and (step.opens or standing.inspection.unit.disposition != DispositionKind.HOLD)
+    ]
+    held = {standing.inspection.unit_id for standing, _cause in holds}
+    accepted = [
+        _accept(standing)
+        for standing, step in steps
+        if step.accepts
+        and standing.inspection.unit_id not in held
+        and lifts_nothing(standing.inspection.unit.disposition)
+    ]
+    return [_hold(standing, cause) for standing, cause in holds] + accepted
+
+
+def _hold(standing: Standing, cause: Cause) -> Draft:
+    seen = standing.worst
+    how = holding(cause, seen)
+    return Draft(
+        inspection=standing.inspection,
+        kind=DispositionKind.HOLD,
+        decider_kind=how.decider_kind,
+        decider=how.decider,
+        policy_version=seen.policy_version,
+        model_version=seen.model,
+        reason=how.reason,
+    )
+
+
+def _accept(standing: Standing) -> Draft:
+    seen = standing.worst
+    return Draft(
+        inspection=standing.inspection,
+        kind=DispositionKind.ACCEPT,
+        decider_kind=DeciderKind.MODEL,
+        decider=f"{seen.model.name} {seen.model.version}",
+        policy_version=seen.policy_version,
+        model_version=seen.model,
+    )
+
+
+def _mark_settled(inspections: Sequence[Inspection], *, at: datetime) -> None:
+    if inspections:
+        for inspection in inspections:
+            inspection.settled_at = at
+        Inspection.objects.filter(pk__in=[i.pk for i in inspections]).update(settled_at=at)
+
+
+def _prepare_images(inspections: Sequence[Inspection]) -> None:
+    """Have the previews made that a person will ask for; a sweep finds what is lost here."""
+    if not inspections:
+        return
+    captures = list(
+        Capture.objects.filter(inspection__in=inspections)
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+    # Robust: the broker may be away, the rows are what counts.
+    transaction.on_commit(lambda: image_tasks.make_previews.delay(captures), robust=True)

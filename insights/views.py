@@ -21,6 +21,7 @@ from insights.quality_rates import Stretch
 from traceability.models import Site
 
 CHART_HEIGHT = 100
+CHART_TOPS = (0.1, 0.25, 0.5, 1.0)
 
 
 @require_safe
@@ -65,17 +66,20 @@ def _facts(actor: Actor, site: Site, at: datetime) -> dict[str, Any]:
 def chart(course: Sequence[Stretch]) -> dict[str, Any]:
     """Bars of the doubtful share in time, in a box 100 high; a line where the model changes.
 
+    `top` is the percentage the box's upper edge stands for.
     A bar is as wide as its stretch has predictions, so equal widths are equal numbers of parts.
     """
+    highest = max((stretch.rate.share for stretch in course), default=0.0)
+    top = next(top for top in CHART_TOPS if highest <= top)
     bars: list[dict[str, float]] = []
     changes: list[int] = []
     x = 0
     for number, stretch in enumerate(course):
         if number and stretch.model != course[number - 1].model:
             changes.append(x)
-        height = stretch.rate.share * CHART_HEIGHT
+        height = stretch.rate.share / top * CHART_HEIGHT
         bars.append(
             {"x": x, "width": stretch.rate.of, "y": CHART_HEIGHT - height, "height": height}
         )
         x += stretch.rate.of
-    return {"bars": bars, "changes": changes, "width": max(x, 1)}
+    return {"bars": bars, "changes": changes, "width": max(x, 1), "top": round(top * 100)}

@@ -38,10 +38,11 @@ export function against(deadline, now, strings) {
 /** @param {string} iso @param {string} language */
 export function moment(iso, language) {
   return new Intl.DateTimeFormat(language, {
-    day: "2-digit",
-    month: "2-digit",
+    day: "numeric",
+    month: "short",
     hour: "2-digit",
     minute: "2-digit",
     second: "2-digit",
+    hourCycle: "h23",
   }).format(new Date(iso));
 }

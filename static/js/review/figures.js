@@ -3,6 +3,8 @@
 import { against, fill } from "./clock.js";
 import { byId, say } from "./dom.js";
 
+const COUNTED_UP_TO = 1000;
+
 export class Figures {
   /**
    * @param {{strings: Record<string, string>, api: Pick<import("./api.js").Api, "queue"|"skew">}} options
@@ -12,6 +14,8 @@ export class Figures {
     this.api = api;
     /** @type {string|null} */
     this.deadline = null;
+    /** @type {number|null} */
+    this.waiting = null;
     this.decided = 0;
   }
 
@@ -19,7 +23,7 @@ export class Figures {
   async read() {
     try {
       const queue = await this.api.queue();
-      say("waiting", queue.waiting >= 1000 ? "1000+" : String(queue.waiting));
+      this.waiting = queue.waiting;
       this.deadline = queue.oldest_deadline;
       this.decided = queue.decided_today;
       this.tick();
@@ -31,7 +35,11 @@ export class Figures {
 
   /** @param {number} count verdicts recorded since the figures were read */
   recorded(count) {
-    say("decided", String(Math.max(0, this.decided + count)));
+    if (this.waiting !== null) {
+      const waiting = Math.max(0, this.waiting - count);
+      say("waiting", this.waiting >= COUNTED_UP_TO ? `${COUNTED_UP_TO}+` : String(waiting));
+      say("decided", String(Math.max(0, this.decided + count)));
+    }
   }
 
   tick() {

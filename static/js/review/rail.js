@@ -57,7 +57,7 @@ export class Rail {
         const button = element(
           "button",
           { class: "class", type: "button", "data-code": defect.code, "aria-pressed": "false" },
-          element("kbd", {}, index < 9 ? String(index + 1) : ""),
+          element("kbd", {}, index < 9 ? `⇧${index + 1}` : ""),
           element("span", { class: "class__name" }, defect.name),
           element("span", { class: "class__what" }, this.strings[defect.default_disposition]),
         );

@@ -49,8 +49,12 @@ export class VerdictBar {
       button.setAttribute("aria-pressed", String(isChosen));
     }
     const isOpen = held !== null && held.choice.defectClass === null;
-    for (const button of document.querySelectorAll("[data-act='reject-as']")) {
-      /** @type {HTMLButtonElement} */ (button).disabled = isOpen;
+    const usual = this.classes().find((each) => each.code === held?.choice.defectClass);
+    for (const each of document.querySelectorAll("[data-act='reject-as']")) {
+      const button = /** @type {HTMLButtonElement} */ (each);
+      button.disabled = isOpen;
+      const isUsual = button.dataset.disposition === usual?.default_disposition;
+      button.classList.toggle("button--primary", isUsual);
     }
     byId("choice-missing").hidden = !isOpen;
   }

@@ -92,6 +92,9 @@ def steps(choice: Choice, layout: Layout, brought: Peers) -> list[Step]:
     table.append(
         Task("prepare", "creating queues and topics", manage("prepare"), ("migrate", "emulator"))
     )
+    table.append(
+        Task("static", "collecting styles and scripts", manage("collectstatic", "--no-input"))
+    )
     if choice.demo:
         table += demo_plant(choice, layout, brought)
     table += model_server(brought)
@@ -197,7 +200,7 @@ def application(choice: Choice, layout: Layout) -> list[Step]:
             "starting the web server",
             (PYTHON, "-m", *gunicorn, *workers, "--graceful-timeout", "3"),
             Http(choice.port, "/health/"),
-            needs=("prepare",),
+            needs=("prepare", "static"),
             address=address(choice.port),
         ),
     ]

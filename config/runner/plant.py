@@ -171,7 +171,9 @@ def model_server(brought: Peers) -> list[Step]:
 
 def application(choice: Choice, layout: Layout) -> list[Step]:
     celery = (PYTHON, "-m", "celery", "--app", "config")
-    worker = ("worker", "--concurrency", "2", "--without-gossip", "--without-mingle")
+    # PGMQ knows no broadcast with headers: without gossip, mingle and heartbeat nothing sends one.
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+    worker = ("worker", "--concurrency", "2", *quiet)
     schedule = ("beat", "--schedule", str(layout.root / "beat" / "schedule"), "--pidfile=")
     bind = f"{ports.LOOPBACK}:{choice.port}"
     gunicorn = ("gunicorn", "config.wsgi", "--bind", bind, "--no-control-socket")

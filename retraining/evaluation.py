@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from labeling import datasets
 from labeling.models import DatasetSample, DatasetVersion, Split
 from retraining import gate
 from traceability.gateways.object_store import ObjectStore
@@ -92,11 +93,12 @@ def _groups(rows: list[dict[str, Any]]) -> set[str]:
 
 
 def _dropped(version: DatasetVersion) -> int:
-    """Test images of the parent that are no test images now, though their labels stand."""
+    """Test images of the parent that are no test images now, though a label of theirs holds."""
     if version.parent_id is None:
         return 0
+    labelled = datasets.current_labels(site=version.site).values("capture")
     before = DatasetSample.objects.filter(
-        version_id=version.parent_id, split=Split.TEST, label__withdrawal__isnull=True
+        version_id=version.parent_id, split=Split.TEST, label__capture__in=labelled
     )
     now = DatasetSample.objects.filter(version=version, split=Split.TEST)
     path = "label__capture__sha256"

@@ -154,9 +154,7 @@ def _said(error: BackendError | Refusal) -> str:
 def _begin(run: TrainingRun, at: datetime) -> bool:
     """Publish, pin what is compared with what, start the job."""
     if not run.job_name:
-        version = run.dataset_version or datasets.publish(
-            actor=ACTOR, dataset=run.dataset, reason=run.reason, at=at
-        )
+        version = run.dataset_version or _published(run, at)
         name = job_name(
             slug=run.model_name,
             model_version=run.model_version,
@@ -170,6 +168,14 @@ def _begin(run: TrainingRun, at: datetime) -> bool:
         )
     handle = choice.training(run.backend).start(_spec(run))
     return _change(run, at, "start", state=RunState.RUNNING, handle=handle, started_at=at)
+
+
+def _published(run: TrainingRun, at: datetime) -> DatasetVersion:
+    """The dataset version of this run; BackendUnavailable while somebody else publishes one."""
+    try:
+        return datasets.publish(actor=ACTOR, dataset=run.dataset, reason=run.reason, at=at)
+    except Conflict as error:
+        raise BackendUnavailable(error.sentence) from error
 
 
 def _follow(run: TrainingRun, at: datetime) -> bool:

@@ -132,7 +132,7 @@ def test_the_check_names_each_kind_of_mistake(path: str, value: Any, fault: str)
     wrong = spoil(requests.training_job(SPEC, ACCOUNT), path, value)
     found = shapes.faults("sagemaker", "CreateTrainingJob", wrong)
     assert any(fault in one for one in found)
-    assert all(path.split(".")[-1] in one or "Typo" in one for one in found)
+    assert all(path.rpartition(".")[2] in one or "Typo" in one for one in found)
 
 
 def test_the_job_reads_the_version_where_it_lies_without_copying() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -88,10 +88,18 @@ def new_labels(*, dataset: Dataset) -> int:
 
 def diff(a: DatasetVersion, b: DatasetVersion) -> Diff:
     """Images added, removed and labelled anew from `a` to `b`."""
-    before, after = (
-        dict(v.samples.order_by("label_id").values_list("label__capture__sha256", "label_id"))
-        for v in (a, b)
-    )
+    return _compared(_labels_of(a), _labels_of(b))
+
+
+def _labels_of(version: DatasetVersion | None) -> dict[str, int]:
+    """Each image's newest label, by the image's hash."""
+    if version is None:
+        return {}
+    rows = version.samples.order_by("label_id")
+    return dict(rows.values_list("label__capture__sha256", "label_id"))
+
+
+def _compared(before: Mapping[str, int], after: Mapping[str, int]) -> Diff:
     return Diff(
         added=len(after.keys() - before.keys()),
         removed=len(before.keys() - after.keys()),
@@ -109,7 +117,8 @@ def publish(*, actor: Actor, dataset: Dataset, reason: str, at: datetime) -> Dat
     store = object_store.datasets()
     with _alone(dataset):
         parent = latest(dataset)
-        labelled = _stored(store, _labelled(dataset), parent)
+        before = _labels_of(parent)
+        labelled = _stored(store, _labelled(dataset), before.keys())
         planned = manifest.plan(labelled=labelled, pinned=_pins(dataset), seed=dataset.seed)
         _check_trainable(planned)
         lines = manifest.lines(planned)
@@ -127,6 +136,7 @@ def publish(*, actor: Actor, dataset: Dataset, reason: str, at: datetime) -> Dat
             class_map=manifest.class_map(
                 (c for s in labelled for c in s.classes), earlier=parent.class_map if parent else {}
             ),
+            changes=asdict(_compared(before, {s.sha256: s.label_id for s in labelled})),
             reason=reason[:300],
             published_by=actor.name,
             published_at=at,
@@ -215,16 +225,11 @@ def _sample(label: Label, annotations: Sequence[Annotation]) -> Sample:
     )
 
 
-def _stored(
-    store: ObjectStore, labels: Sequence[Label], parent: DatasetVersion | None
-) -> list[Sample]:
-    """The labels as samples, once their images lie in the dataset bucket; the parent's do.
+def _stored(store: ObjectStore, labels: Sequence[Label], known: Collection[str]) -> list[Sample]:
+    """The labels as samples, once their images lie in the dataset bucket; the known ones do.
 
     An image that is gone, or is not the one that was labelled, is marked refused and left out.
     """
-    known: set[str] = set()
-    if parent is not None:
-        known = set(parent.samples.values_list("label__capture__sha256", flat=True))
     fresh = {label.capture_id: label.capture for label in labels}
     fresh = {pk: capture for pk, capture in fresh.items() if capture.sha256 not in known}
     with ThreadPoolExecutor(WRITERS, thread_name_prefix="publish") as pool:
@@ -304,6 +309,7 @@ def _description(version: DatasetVersion, packed: bytes) -> Mapping[str, Any]:
         "content_sha256": version.content_sha256,
         "manifest_sha256": manifest.content_sha256(packed),
         "counts": version.counts,
+        "changes": version.changes,
         "class_map": version.class_map,
         "split": {
             "policy": "lot, else unit; a member keeps its split",

@@ -189,6 +189,9 @@ class DatasetVersion(models.Model):
     prefix = models.CharField(max_length=300)
     counts = models.JSONField(help_text=_("Per split: samples, good, defect."))
     class_map = models.JSONField()
+    changes = models.JSONField(
+        default=dict, help_text=_("Images added, removed and relabelled since the parent.")
+    )
     reason = models.CharField(max_length=300)
     published_by = models.CharField(max_length=150)
     published_at = models.DateTimeField()

@@ -1,10 +1,19 @@
-"""Datasets: the page and its API."""
+"""Addresses of datasets."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from labeling import api, views
 
 app_name = "labeling"
 
-urlpatterns: list[URLPattern] = []
-api_urls: list[URLPattern] = []
+urlpatterns = [
+    path("datasets/", views.datasets, name="datasets"),
+    path("datasets/<slug:slug>/publish/", views.publish, name="publish"),
+]
+
+api_urls = [
+    path("datasets", api.Datasets.as_view(), name="api_datasets"),
+    path("datasets/<slug:slug>/versions", api.Versions.as_view(), name="api_dataset_versions"),
+]

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from governance.access import actor_from, site_for, sites_for
+from governance.access import Actor, actor_from, site_for, sites_for
 from governance.pages import page
 from governance.roles import Capability
 from retraining import deployments, presentation, runs
@@ -31,8 +31,10 @@ MODELS_SHOWN = 10
 def models(request: HttpRequest) -> HttpResponse:
     """Everything about one site's models."""
     site = _site(request)
+    actor = actor_from(request)
     context = _live(site) | _tables(request, site)
-    context["sites"] = sites_for(actor_from(request), Capability.SEE_MODELS)
+    context["sites"] = sites_for(actor, Capability.SEE_MODELS)
+    context["can_train"] = _holds(actor, Capability.TRAIN_MODELS, site)
     return render(request, "retraining/models.html", context)
 
 
@@ -117,6 +119,13 @@ def _site(request: HttpRequest) -> Site:
     return site_for(actor_from(request), Capability.SEE_MODELS, request.GET.get("site") or None)
 
 
+def _holds(actor: Actor, capability: Capability, site: Site) -> bool:
+    """Whether the actor holds the capability for the whole site: a line's role is not enough."""
+    return any(
+        scope.site_id == site.pk and scope.line_id is None for scope in actor.scopes_for(capability)
+    )
+
+
 def _back(site: Site) -> HttpResponse:
     return redirect(f"{reverse('retraining:models')}?site={site.code}")
 
@@ -154,6 +163,7 @@ def _tables(request: HttpRequest, site: Site) -> dict[str, Any]:
             for one in presentation.runs_for(actor).filter(site=site)[:RUNS_SHOWN]
         ],
         "earlier": earlier,
+        "can_promote": _holds(actor, Capability.PROMOTE_MODELS, site),
     }
 
 

@@ -15,6 +15,7 @@ import pytest
 def state(tmp_path: Path, settings: Any) -> Iterator[Path]:
     """A state folder of the test's own; no trainer outlives the test."""
     folder = tmp_path / "state"
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
     settings.LOUPE = settings.LOUPE.model_copy(update={"state": folder})
     yield folder
     for record in folder.glob("training/*/process.json"):

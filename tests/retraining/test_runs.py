@@ -23,7 +23,7 @@ from governance.access import system
 from governance.models import AuditEntry
 from governance.roles import Role
 from labeling.models import Dataset, DatasetVersion
-from retraining import runs, triggers
+from retraining import registry, runs, triggers
 from retraining.backends import choice
 from retraining.backends.local import LocalBackend
 from retraining.backends.processes import Process
@@ -157,7 +157,7 @@ def test_a_crash_while_judging_is_finished_by_the_next(
 
     run = plant.request(dataset, now)
     with monkeypatch.context() as patch:
-        patch.setattr(runs.registry, "register", crashing)
+        patch.setattr(registry, "register", crashing)
         with pytest.raises(Crash):
             plant.follow(run, RunState.PASSED, at=now)
     run.refresh_from_db()
@@ -364,7 +364,7 @@ def test_the_schedule_fires_after_its_hours_when_there_is_something_new(now: dat
 
 def test_a_business_event_asks_for_a_run_and_is_on_record(now: datetime, dataset: Dataset) -> None:
     engineer = factories.actor(Role.QUALITY_ENGINEER)
-    tell = {"actor": engineer, "site": dataset.site, "at": now}
+    tell: dict[str, Any] = {"actor": engineer, "site": dataset.site, "at": now}
     (run,) = triggers.business_event(kind="supplier", reason="Acme delivers now", **tell)
     assert (run.trigger, run.reason) == ("business_event", "New supplier: Acme delivers now")
     entry = AuditEntry.objects.get(action="training_run.request")
@@ -380,7 +380,7 @@ def test_a_business_event_asks_for_a_run_and_is_on_record(now: datetime, dataset
 def test_only_who_may_train_at_the_whole_site_asks_for_a_run(
     now: datetime, dataset: Dataset
 ) -> None:
-    ask = {"dataset": dataset, "trigger": "manual", "reason": "why not", "at": now}
+    ask: dict[str, Any] = {"dataset": dataset, "trigger": "manual", "reason": "why not", "at": now}
     with pytest.raises(NotAllowed):
         runs.request(actor=factories.actor(Role.INSPECTOR), **ask)
     elsewhere = factories.actor(Role.QUALITY_ENGINEER, at=factories.site("plant-2"))

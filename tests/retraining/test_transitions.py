@@ -37,7 +37,8 @@ def test_a_run_moves_along_the_table_and_an_ended_one_never_again(tried: list[Ru
 
 @given(st.sampled_from(sorted(OPEN)))
 def test_every_open_run_can_still_end(state: RunState) -> None:
-    reached, seen = {state}, set()
+    reached = {state}
+    seen: set[RunState] = set()
     while reached - seen:
         seen |= reached
         reached = {after for one in seen for after in RUN_STEPS[one]} | seen

@@ -1,0 +1,12 @@
+"""Addresses of units."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from insights import unit_views
+
+urlpatterns = [
+    path("units/", unit_views.units, name="units"),
+    path("units/<path:serial>/", unit_views.unit, name="unit"),
+]

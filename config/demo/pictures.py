@@ -19,7 +19,7 @@ DEFECTIVE = 0.18
 UNFIT = 0.01
 
 _STRENGTH = 92.0  # grey levels of a mark at contrast 1
-_FAINTEST = 5.0  # and at contrast 0: within the grain, so that nobody can be sure
+_FAINTEST = 9.0  # and at contrast 0: hardly above the grain, so that nobody can be sure
 
 
 @dataclass(frozen=True)
@@ -153,12 +153,12 @@ def _fate(rng: np.random.Generator, supplier: str) -> tuple[str | None, float]:
     """Defect and contrast: a third of the defects and some marked good parts are borderline."""
     if rng.random() >= DEFECTIVE:
         marked = rng.random() < 0.12
-        return None, float(rng.uniform(0.02, 0.14)) if marked else 0.0
+        return None, float(rng.uniform(0.0, 0.05)) if marked else 0.0
     # The third supplier casts with more gas, so that something is there to be found by supplier.
     weights = (0.25, 0.5, 0.25) if supplier == "S3" else (0.4, 0.25, 0.35)
     defect = str(rng.choice(DEFECTS, p=weights))
     borderline = rng.random() < 0.35
-    return defect, float(rng.uniform(0.08, 0.26) if borderline else rng.uniform(0.35, 1.0))
+    return defect, float(rng.uniform(0.25, 0.45) if borderline else rng.uniform(0.5, 1.0))
 
 
 def _quality(rng: np.random.Generator) -> Quality:

@@ -32,7 +32,7 @@ from retraining.models import (
 )
 from traceability.models import DispositionKind, Line, Site, Station
 
-REVIEW_FROM, CONTAIN_FROM = 0.15, 0.85
+REVIEW_FROM, CONTAIN_FROM = 0.1, 0.85
 AUDIT_RATE = 0.02
 REVIEW_WITHIN_S = 900
 LABELS_TO_RETRAIN = 20

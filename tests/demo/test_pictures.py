@@ -92,7 +92,7 @@ def test_the_story_holds_its_mix_of_good_defective_borderline_and_unfit() -> Non
     defective = [each for each in units if each.defect]
     assert abs(len(defective) / len(units) - DEFECTIVE) < 0.03
     assert {each.defect for each in defective} == set(DEFECTS)
-    borderline = [each for each in defective if each.contrast < 0.3]
+    borderline = [each for each in defective if each.contrast < 0.47]
     assert 0.25 < len(borderline) / len(defective) < 0.45
     unfit = [each for each in units if each.quality.verdict == "unfit"]
     assert 10 < len(unfit) < 60

@@ -6,12 +6,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from pydantic import SecretStr
 from pytest_django.fixtures import Settings
 
 from tests.mes_integration.plant import SECRET, DemoMes, ScriptedMes
 
 Configure = Callable[..., None]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _static_folder() -> None:
+    """Whitenoise warns of a folder that is not there, and a warning fails the run."""
+    django_settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import fastjsonschema
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from jsonschema import Draft7Validator, ValidationError
 
 import mes_integration
 from governance.access import system
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.django_db
 SCHEMA = json.loads(
     (Path(mes_integration.__file__).parent / "schemas/disposition.v1.schema.json").read_text()
 )
+validate = fastjsonschema.compile(SCHEMA)
 EXAMPLE: dict[str, Any] = {
     "specversion": "1.0",
     "id": "0193500d-3c5e-7a2b-9d3e-2f6f0a4c1b77",
@@ -59,7 +60,7 @@ EXAMPLE: dict[str, Any] = {
 
 
 def check(payload: object) -> None:
-    Draft7Validator(SCHEMA).validate(payload)
+    validate(payload)
 
 
 def put(*dispositions: Disposition) -> list[WriteBack]:
@@ -77,9 +78,9 @@ def test_the_contracts_example_is_what_the_schema_describes() -> None:
 
 
 @pytest.mark.parametrize("missing", ["revision", "inspection_id", "concession"])
-def test_the_schema_misses_what_the_contract_names(missing: str) -> None:
+def test_the_schema_asks_for_what_the_contract_names(missing: str) -> None:
     data = {name: value for name, value in EXAMPLE["data"].items() if name != missing}
-    with pytest.raises(ValidationError, match=missing):
+    with pytest.raises(fastjsonschema.JsonSchemaValueException, match="must contain"):
         check({**EXAMPLE, "data": data})
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from mes_integration import delivery
 from mes_integration.models import WriteBack
@@ -103,6 +103,35 @@ def test_two_that_reach_for_the_same_row_get_it_once(demo: DemoMes) -> None:
     for thread in threads:
         thread.join()
     assert len(got) == 1
+
+
+def test_an_earlier_revision_that_leaves_meanwhile_is_not_superseded(demo: DemoMes) -> None:
+    seen = factories.inspection()
+    first, second = enqueued(inspection=seen, at=PAST), enqueued(inspection=seen, at=PAST)
+    got: list[delivery.Lease | None] = []
+
+    def reach() -> None:
+        try:
+            got.append(delivery.take_lease(at=PAST))
+        finally:
+            connections.close_all()
+
+    other = threading.Thread(target=reach)
+    with transaction.atomic():
+        WriteBack.objects.filter(pk=first.pk).update(
+            state="SENDING", lease_expires_at=datetime.now(UTC) + timedelta(hours=1)
+        )
+        other.start()
+        wait_until(_somebody_waits_for_a_lock)
+    other.join(timeout=10)
+    assert got == [None]
+    assert (state_of(first), state_of(second)) == ("SENDING", "PENDING")
+
+
+def _somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
 
 
 def test_one_slow_call_does_not_keep_the_others_waiting(scripted: ScriptedMes) -> None:

@@ -42,7 +42,9 @@ def now() -> datetime:
 @pytest.fixture(autouse=True, scope="session")
 def _flushable() -> Iterator[None]:
     """Let the flush between tests empty the append-only tables, which refuse TRUNCATE."""
-    plain = connection.ops.sql_flush
+    # On the class: a test that drives a browser runs on another connection object.
+    operations = type(connection.ops)
+    plain = operations.sql_flush
 
     def sql_flush(*args: object, **kwargs: object) -> list[str]:
         statements = plain(*args, **kwargs)  # type: ignore[arg-type]  # handed through unchanged
@@ -57,5 +59,5 @@ def _flushable() -> Iterator[None]:
         return [*off, *statements, *on] if statements else statements
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection.ops, "sql_flush", sql_flush)
+        patch.setattr(operations, "sql_flush", sql_flush)
         yield

@@ -19,6 +19,7 @@ _FOLDER = Path(tempfile.mkdtemp(prefix="loupe-test-"))
 _SERVER = start_for_tests(_FOLDER)
 os.environ["DATABASE_URL"] = _SERVER.url
 os.environ["LOUPE_STATE"] = str(_FOLDER / "state")
+(_FOLDER / "state" / "static").mkdir(parents=True)
 os.environ["LOUPE_AWS_ENDPOINT_URL"] = ""
 os.environ["AWS_ACCESS_KEY_ID"] = os.environ["AWS_SECRET_ACCESS_KEY"] = "testing"
 os.environ["AWS_DEFAULT_REGION"] = "eu-central-1"

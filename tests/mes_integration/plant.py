@@ -111,7 +111,7 @@ class DemoMes:
             env=os.environ | {"TEST_SECRET": SECRET},
         )
         self._http = httpx.Client(base_url=self.url, timeout=5)
-        ends = time.monotonic() + 20
+        ends = time.monotonic() + 40
         while not self._is_up():
             assert time.monotonic() < ends, "the demo MES did not come up"
             assert self._process.poll() is None, "the demo MES ended"

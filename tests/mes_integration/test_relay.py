@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 15) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
     ends = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < ends, "it did not come to that"

@@ -43,7 +43,9 @@ export class Outbox {
   add(message) {
     this.entries.push({ ...message, attempts: 0 });
     this.#changed();
-    void this.flush();
+    if (!this.isWaiting) {
+      void this.flush();
+    }
   }
 
   /**

@@ -1,0 +1,163 @@
+"""A real browser against a live server: logged in, with parts whose images it can show."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+from PIL import Image, ImageDraw
+from playwright.sync_api import Browser, BrowserContext, Page
+from pytest_django.live_server_helper import LiveServer
+
+from governance.models import User
+from governance.roles import Role
+from review.models import ReviewTask
+from tests import factories
+from traceability import images
+from traceability.gateways import object_store
+from traceability.models import Capture, Inspection
+
+BROWSER_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+SIZE = (480, 360)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    """The machine's own Chromium, with nothing that talks to the outside."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.fail("Chromium is not installed. Install it: apt-get install chromium")
+    return {"executable_path": program, "args": BROWSER_ARGUMENTS}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _static_folder() -> None:
+    """The live server gives out collected files, as the product does."""
+    call_command("collectstatic", interactive=False, verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def _commits(transactional_db: None) -> None:
+    """The server runs in threads of its own: what a test writes is committed."""
+
+
+@pytest.fixture
+def inspector() -> User:
+    """An inspector of plant-1."""
+    return factories.user(Role.INSPECTOR, name="ines")
+
+
+Enter = Callable[..., Page]
+
+
+@pytest.fixture
+def enter(browser: Browser, live_server: LiveServer) -> Iterator[Enter]:
+    """Opens a page for a person; any fault in the console or an unexpected 5xx fails the test."""
+    contexts: list[BrowserContext] = []
+    faults: list[str] = []
+
+    def open_page(person: User, path: str = "/review/", **options: Any) -> Page:
+        options = {"viewport": {"width": 1440, "height": 900}, **options}
+        context = browser.new_context(base_url=live_server.url, **options)
+        contexts.append(context)
+        client = Client()
+        client.force_login(person)
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+        context.add_cookies(
+            [{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}]
+        )
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "console",
+            lambda said: faults.append(said.text) if "Security Policy" in said.text else None,
+        )
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.set_offline(True)
+    for context in contexts:
+        context.close()
+    _wait_until_quiet()
+    assert faults == []
+
+
+def _wait_until_quiet() -> None:
+    """Let the server finish what the last page asked of it, before the tables are emptied."""
+    ends = time.monotonic() + 10
+    quiet_since = None
+    while time.monotonic() < ends:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND state <> 'idle'"
+            )
+            is_quiet = cursor.fetchone() == (0,)
+        if not is_quiet:
+            quiet_since = None
+        elif quiet_since is None:
+            quiet_since = time.monotonic()
+        elif time.monotonic() - quiet_since > 0.15:
+            return
+        time.sleep(0.01)
+
+
+def store_picture(capture: Capture, *, shade: int) -> None:
+    """An image with a bright mark, behind a capture that has no preview yet."""
+    picture = Image.new("L", SIZE, shade % 120 + 60)
+    ImageDraw.Draw(picture).ellipse((180, 120, 260, 200), fill=240)
+    data = io.BytesIO()
+    picture.save(data, "JPEG", quality=88)
+    object_store.store(capture.bucket).put(capture.key, data.getvalue())
+    Capture.objects.filter(pk=capture.pk).update(sha256=hashlib.sha256(data.getvalue()).hexdigest())
+
+
+def show(capture: Capture) -> None:
+    """Make the capture's preview now."""
+    images.make_preview(capture_id=capture.pk, at=timezone.now())
+
+
+Part = Callable[..., ReviewTask]
+
+
+@pytest.fixture
+def part() -> Part:
+    """Makes one waiting unit with its images, each a shade of its own."""
+    made: list[ReviewTask] = []
+
+    def make(
+        *, views: tuple[str, ...] = ("main",), is_shown: bool = True, **fields: Any
+    ) -> ReviewTask:
+        seen: Inspection = factories.inspection(views=len(views))
+        for number, view in enumerate(views):
+            capture = factories.capture(seen, view=view)
+            store_picture(capture, shade=len(made) * 17 + number * 5)
+            factories.prediction(capture, score=0.6)
+            if is_shown:
+                show(capture)
+        task = factories.task(seen, at=timezone.now(), **fields)
+        made.append(task)
+        return task
+
+    return make

@@ -10,6 +10,9 @@ from django.conf import settings
 
 from labeling.models import Dataset
 from tests import factories
+from tests.traceability.s3 import s3_bucket, s3_endpoint
+
+__all__ = ["s3_bucket", "s3_endpoint"]
 
 
 @pytest.fixture

@@ -525,12 +525,25 @@ def test_importing_nothing_new_changes_nothing(state: Path, now: datetime, db: N
     assert AuditEntry.objects.count() == entries
 
 
-def test_the_dataset_bucket_is_named_in_the_manifest(dataset: Dataset, now: datetime) -> None:
-    settings.LOUPE.dataset_bucket, before = "plant-data", settings.LOUPE.dataset_bucket
+def test_a_version_is_published_on_s3_as_well(
+    dataset: Dataset, now: datetime, s3_bucket: str, s3_endpoint: str
+) -> None:
+    before = settings.LOUPE.model_dump()
+    settings.LOUPE.storage = "s3"
+    settings.LOUPE.aws_endpoint_url = s3_endpoint
+    settings.LOUPE.dataset_bucket = s3_bucket
+    settings.LOUPE.image_buckets = [s3_bucket]
     try:
-        bring(mixed(12), now)
+        bring(mixed(9), now)
         version = published(dataset, now)
-        head, *_names = json.loads(read(version, "test.images.manifest"))
+        again = published(dataset, now)
+        head, *names = json.loads(read(version, "test.images.manifest"))
+        store = object_store.datasets()
+        assert store.exists(f"{version.prefix}/_PUBLISHED")
+        assert json.loads(store.read("datasets/castings/refs/latest.json"))["number"] == 1
+        assert all(store.exists(f"objects/sha256/{name}") for name in names)
     finally:
-        settings.LOUPE.dataset_bucket = before
-    assert head["prefix"] == "s3://plant-data/objects/sha256/"
+        for name, value in before.items():
+            setattr(settings.LOUPE, name, value)
+    assert again == version
+    assert head == {"prefix": f"s3://{s3_bucket}/objects/sha256/"}

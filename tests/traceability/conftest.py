@@ -1,24 +1,7 @@
-"""A real S3 endpoint for the tests that talk to one."""
+"""An S3 endpoint for the tests of this folder."""
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Iterator
+from tests.traceability.s3 import s3_bucket, s3_endpoint
 
-import pytest
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
-
-
-@pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    """moto's server, one request at a time: S3 decides a conditional write atomically, and a
-    threaded emulator, which first looks and then writes, does not."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
+__all__ = ["s3_bucket", "s3_endpoint"]

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import urlopen
-from uuid import uuid4
 
 import boto3
 import pytest
@@ -28,16 +27,6 @@ from traceability.gateways.s3 import S3Store
 from traceability.refusals import Unknown
 
 WRITERS = 8
-
-
-@pytest.fixture
-def s3_bucket(s3_endpoint: str) -> str:
-    bucket = f"bucket-{uuid4().hex}"
-    client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="eu-central-1")
-    client.create_bucket(
-        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
-    return bucket
 
 
 @pytest.fixture(params=["files", "s3"])
@@ -131,39 +120,40 @@ def test_no_increment_is_lost_by_racing_swaps(bucket: ObjectStore) -> None:
     assert bucket.read("counter") == b"4"
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "",
-        "/etc/passwd",
-        "../outside",
-        "a/../../outside",
-        "a/./b",
-        "a//b",
-        "a/",
-        "..",
-        "a\\..\\b",
-        "a\x00b",
-        "a\nb",
-        "x" * 1025,
-        "x" * 256,
-        ".loupe/locks/000",
-    ],
+ESCAPES = (
+    "",
+    "/etc/passwd",
+    "../outside",
+    "a/../../outside",
+    "a/./b",
+    "a//b",
+    "a/",
+    "..",
+    "a\\..\\b",
+    "a\x00b",
+    "a\nb",
+    "x" * 1025,
+    "x" * 256,
+    ".loupe/locks/000",
 )
-def test_a_key_that_could_leave_its_bucket_is_refused(bucket: ObjectStore, key: str) -> None:
-    for asked in (
+
+
+def test_a_key_that_could_leave_its_bucket_is_refused(bucket: ObjectStore) -> None:
+    asked: tuple[Callable[[str], object], ...] = (
         bucket.read,
         bucket.open,
         bucket.size,
         bucket.exists,
         bucket.read_tagged,
         bucket.path,
-        lambda k: bucket.put(k, b"x"),
-        lambda k: bucket.put_if_absent(k, b"x"),
-        lambda k: bucket.replace_if(k, b"x", tag=None),
-    ):
-        with pytest.raises(KeyRefused, match="refused"):
-            asked(key)
+        lambda key: bucket.put(key, b"x"),
+        lambda key: bucket.put_if_absent(key, b"x"),
+        lambda key: bucket.replace_if(key, b"x", tag=None),
+    )
+    for key in ESCAPES:
+        for ask in asked:
+            with pytest.raises(KeyRefused, match="refused"):
+                ask(key)
 
 
 def test_keys_are_listed_by_prefix_in_order(bucket: ObjectStore) -> None:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labeling.regions import Region
@@ -67,6 +67,7 @@ def test_a_pointer_just_past_the_edge_means_the_edge() -> None:
     assert region.inside(width=100, height=50).geometry == [0.0, 10.0, 100.0, 40.0]
 
 
+@settings(deadline=None)
 @given(
     st.tuples(*[st.floats(-20, 120)] * 2, *[st.floats(0.01, 120)] * 2),
 )

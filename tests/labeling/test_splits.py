@@ -17,6 +17,7 @@ PINS = st.dictionaries(NAMES, st.sampled_from(Split), max_size=20)
 SEEDS = st.integers(0, 2**31 - 1)
 
 
+@settings(deadline=None)
 @given(GROUPS, PINS, SEEDS)
 def test_every_group_has_one_split_and_pinned_ones_keep_theirs(
     groups: dict[str, Count], pinned: dict[str, Split], seed: int
@@ -26,6 +27,7 @@ def test_every_group_has_one_split_and_pinned_ones_keep_theirs(
     assert all(given_out[name] == pinned[name] for name in groups if name in pinned)
 
 
+@settings(deadline=None)
 @given(GROUPS, PINS, SEEDS, st.randoms())
 def test_the_order_of_the_input_says_nothing(
     groups: dict[str, Count], pinned: dict[str, Split], seed: int, dice: random.Random
@@ -36,6 +38,7 @@ def test_the_order_of_the_input_says_nothing(
     assert again == assign(groups=groups, pinned=pinned, seed=seed)
 
 
+@settings(deadline=None)
 @given(st.lists(GROUPS, min_size=2, max_size=4), SEEDS)
 def test_members_stay_where_they_are_however_many_versions_follow(
     steps: list[dict[str, Count]], seed: int
@@ -49,7 +52,7 @@ def test_members_stay_where_they_are_however_many_versions_follow(
         pinned |= given_out
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(COUNTS, min_size=200, max_size=400), SEEDS)
 def test_shares_are_near_the_targets_when_there_are_many_groups(
     counts: list[Count], seed: int
@@ -64,6 +67,7 @@ def test_shares_are_near_the_targets_when_there_are_many_groups(
             assert abs(there - target * total) <= max(0.05 * total, 3 * largest)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 8), st.integers(1, 9), st.integers(1, 9), SEEDS)
 def test_a_few_mixed_lots_give_both_kinds_to_train_and_test(
     lots: int, good: int, defect: int, seed: int
@@ -73,6 +77,7 @@ def test_a_few_mixed_lots_give_both_kinds_to_train_and_test(
     assert {Split.TRAIN, Split.TEST} <= set(given_out.values())
 
 
+@settings(deadline=None)
 @given(st.integers(3, 30), SEEDS)
 def test_two_defective_units_among_good_ones_go_to_train_and_test(good: int, seed: int) -> None:
     groups = {f"unit:{number}": Count(good=1) for number in range(good)}
@@ -92,6 +97,7 @@ def test_a_unit_goes_with_its_lot() -> None:
     assert group_of(serial="SN-1", lot=None) == group_of(serial="SN-1", lot="") == "unit:SN-1"
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, NAMES), max_size=40), st.randoms())
 def test_groups_that_share_an_image_are_one(
     pairs: list[tuple[str, str]], dice: random.Random

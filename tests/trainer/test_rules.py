@@ -20,6 +20,7 @@ from trainer.calibration import fit_platt, sigmoid
 from trainer.errors import ModelError, TrainerError
 from trainer.folds import grouped_folds
 from trainer.forest import pack_bagged, pack_boosted
+from trainer.hyperparameters import parse_hyperparameters
 from trainer.measures import auroc, average_precision, expected_calibration_error
 from trainer.storage import load_model
 
@@ -52,6 +53,12 @@ def test_defects_are_spread_over_the_folds() -> None:
 def test_defects_of_one_unit_only_are_refused() -> None:
     with pytest.raises(TrainerError, match="two units"):
         grouped_folds([1, 1, 0, 0], ["a", "a", "b", "c"], seed=0)
+
+
+@pytest.mark.parametrize("value", ["-1", "1.5", "many", "", "99999999999", "٣"])
+def test_a_bad_seed_is_refused(value: str) -> None:
+    with pytest.raises(TrainerError, match="seed"):
+        parse_hyperparameters({"model_name": "drawn", "model_version": "7", "seed": value})
 
 
 def test_calibration_turns_scores_into_frequencies() -> None:

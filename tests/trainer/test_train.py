@@ -108,14 +108,6 @@ def test_an_unknown_hyperparameter_is_named(tmp_path: Path) -> None:
     assert "learning_rate" in job.failure
 
 
-@pytest.mark.parametrize("value", ["-1", "1.5", "many"])
-def test_a_bad_seed_is_refused(tmp_path: Path, value: str) -> None:
-    values = {"model_name": "drawn", "model_version": "7", "seed": value}
-    job = Job(tmp_path, values).configure()
-    assert run_train(tmp_path).returncode != 0
-    assert "seed" in job.failure
-
-
 def test_no_training_channel_fails_with_a_sentence(tmp_path: Path) -> None:
     job = Job(tmp_path).configure()
     assert run_train(tmp_path).returncode != 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AnonymousUser
@@ -28,6 +28,14 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class Granted:
+    """What a user was granted when this request looked him up, and the sites of it."""
+
+    scopes: tuple[Scope, ...]
+    sites: tuple[Site, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """Who acts: a person, a machine, or the system itself for what happens by rule."""
 
@@ -37,6 +45,7 @@ class Actor:
     badge: str = ""
     address: str = ""
     scopes: tuple[Scope, ...] = ()
+    sites: tuple[Site, ...] = field(default=(), compare=False)
 
     def scopes_for(self, capability: Capability) -> tuple[Scope, ...]:
         """Where this actor holds `capability`."""
@@ -69,15 +78,11 @@ def system(name: str) -> Actor:
 
 
 def actor_of(user: User | AnonymousUser, *, address: str = "") -> Actor:
-    """The actor behind a signed-in user; one query for the grants."""
+    """The actor behind a signed-in user; one query for the grants unless he came with them."""
     if not isinstance(user, User) or not user.is_active:
         return Actor(kind="anonymous", name="", user_id=None, address=address)
-    scopes = tuple(
-        Scope(role=Role(role), site_id=site_id, line_id=line_id)
-        for role, site_id, line_id in Grant.objects.filter(user=user).values_list(
-            "role", "site_id", "line_id"
-        )
-    )
+    granted: Granted = getattr(user, "granted", None) or _granted(user)
+    scopes = granted.scopes
     is_machine = bool(scopes) and all(s.role is Role.MACHINE for s in scopes)
     return Actor(
         kind="machine" if is_machine else "person",
@@ -86,6 +91,18 @@ def actor_of(user: User | AnonymousUser, *, address: str = "") -> Actor:
         badge=user.badge or user.username,
         address=address,
         scopes=scopes,
+        sites=granted.sites,
+    )
+
+
+def _granted(user: User) -> Granted:
+    grants = list(Grant.objects.filter(user=user).select_related("site").order_by("id"))
+    return Granted(
+        scopes=tuple(
+            Scope(role=Role(grant.role), site_id=grant.site_id, line_id=grant.line_id)
+            for grant in grants
+        ),
+        sites=tuple({grant.site_id: grant.site for grant in grants}.values()),
     )
 
 
@@ -94,7 +111,7 @@ def actor_from(request: HttpRequest) -> Actor:
     known: Actor | None = getattr(request, "_loupe_actor", None)
     if known is None:
         known = actor_of(request.user, address=request.META.get("REMOTE_ADDR", ""))
-        request._loupe_actor = known  # type: ignore[attr-defined]  # cached where Django caches too
+        request._loupe_actor = known  # type: ignore[attr-defined]  # noqa: SLF001  # as Django does
     return known
 
 
@@ -108,16 +125,17 @@ def check_can(actor: Actor, capability: Capability) -> None:
 
 def sites_for(actor: Actor, capability: Capability) -> QuerySet[Site]:
     """Sites where the actor holds the capability, for the whole site or a line of it."""
-    return Site.objects.filter(
-        pk__in={s.site_id for s in actor.scopes_for(capability)}
-    ).order_by("code")
+    return Site.objects.filter(pk__in={s.site_id for s in actor.scopes_for(capability)}).order_by(
+        "code"
+    )
 
 
 def site_for(actor: Actor, capability: Capability, code: str | None = None) -> Site:
     """The named site, or the first one; Unknown when it is not the actor's."""
     check_can(actor, capability)
-    sites = sites_for(actor, capability)
-    site = sites.filter(code=code).first() if code else sites.first()
+    within = {scope.site_id for scope in actor.scopes_for(capability)}
+    sites = sorted((s for s in actor.sites if s.pk in within), key=lambda s: s.code)
+    site = next((s for s in sites if not code or s.code == code), None)
     if site is None:
         raise Unknown(_("There is no site %(code)s for you.") % {"code": code or ""})
     return site

@@ -12,6 +12,8 @@ from django.db import transaction
 
 from governance.access import Actor
 from governance.models import AuditEntry
+from traceability.identifiers import new_id
+from traceability.inserts import insert_values
 
 
 class UnauditedChange(AssertionError):
@@ -27,7 +29,7 @@ class Trail:
 
     actor: Actor
     at: datetime
-    _entries: list[AuditEntry] = field(default_factory=list)
+    _entries: list[dict[str, Any]] = field(default_factory=list)
     _waived: bool = False
 
     def add(
@@ -42,18 +44,19 @@ class Trail:
     ) -> None:
         """Note one change: `action` as object.verb, `detail` as what was and what is."""
         self._entries.append(
-            AuditEntry(
-                site_id=site_id,
-                at=self.at,
-                actor_kind=self.actor.kind,
-                actor=self.actor.name,
-                action=action,
-                subject_kind=subject_kind,
-                subject=str(subject),
-                detail=dict(detail or {}),
-                reason=reason,
-                address=self.actor.address,
-            )
+            {
+                "uuid": new_id(),
+                "site_id": site_id,
+                "at": self.at,
+                "actor_kind": self.actor.kind,
+                "actor": self.actor.name,
+                "action": action,
+                "subject_kind": subject_kind,
+                "subject": str(subject),
+                "detail": detail or {},
+                "reason": reason,
+                "address": self.actor.address,
+            }
         )
 
     def nothing_changed(self) -> None:
@@ -66,7 +69,7 @@ class Trail:
                 return
             message = f"{self.actor.name} changed something without an audit entry"
             raise UnauditedChange(message)
-        AuditEntry.objects.bulk_create(self._entries)
+        insert_values(AuditEntry, self._entries)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ class SessionAuthentication(authentication.SessionAuthentication):
         return "Session"
 
 
-class MachineTokenAuthentication(TokenAuthentication):
+class MachineTokenAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox is untyped
     """`Authorization: Bearer <token>`; the token is stored hashed and can be revoked."""
 
     def authenticate(self, request: Request) -> Any:

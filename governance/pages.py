@@ -21,7 +21,7 @@ def page(capability: Capability) -> Callable[[Page[P]], Page[P]]:
 
     def decorate(view: Page[P]) -> Page[P]:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
             check_can(actor_from(request), capability)
@@ -31,5 +31,3 @@ def page(capability: Capability) -> Callable[[Page[P]], Page[P]]:
         return guarded
 
     return decorate
-
-

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery
+from django.db import connection
 from django.utils.translation import gettext as _
 
 from governance.audit import Trail
 from labeling import catalogue
 from labeling.models import Annotation, DefectClass, Label, LabelWithdrawal
 from labeling.regions import Region
-from traceability.models import Capture, Inspection
+from traceability.inserts import insert_all
+from traceability.models import Inspection
 from traceability.refusals import Invalid
 
 
@@ -58,7 +59,7 @@ def record(
     if verdict == Label.Verdict.DEFECT:
         known = _classes(inspection.site_id, defect_class, regions)[defect_class]
         chosen = [s for s in seen if s.capture_id in drawn] or _highest(seen)
-    labels = Label.objects.bulk_create(
+    labels = insert_all(
         Label(
             site_id=inspection.site_id,
             capture_id=one.capture_id,
@@ -77,7 +78,7 @@ def record(
         )
         for one in chosen
     )
-    Annotation.objects.bulk_create(
+    insert_all(
         annotation
         for label, one in zip(labels, chosen, strict=True)
         for annotation in _annotations(label, one, drawn.get(one.capture_id, ()))
@@ -114,23 +115,19 @@ def withdraw(*, trail: Trail, decision: UUID) -> None:
         )
 
 
+# Each capture with its latest prediction and the label it has.
+_CAPTURES: Final = """
+SELECT DISTINCT ON (c.id) c.id, c.view, c.width, c.height, p.id, p.score, to_json(p.detections),
+    (SELECT max(l.id) FROM labeling_label l WHERE l.capture_id = c.id)
+FROM traceability_capture c LEFT JOIN traceability_prediction p ON p.capture_id = c.id
+WHERE c.inspection_id = %s ORDER BY c.id, p.id DESC
+"""
+
+
 def _captures(inspection: Inspection) -> list[_Seen]:
-    newest = Label.objects.filter(capture=OuterRef("pk")).order_by("-id").values("id")[:1]
-    rows = (
-        Capture.objects.filter(inspection=inspection)
-        .order_by("id", "predictions__id")
-        .values_list(
-            "id",
-            "view",
-            "width",
-            "height",
-            "predictions__id",
-            "predictions__score",
-            "predictions__detections",
-            Subquery(newest),
-        )
-    )
-    latest = {row[0]: row for row in rows}
+    with connection.cursor() as cursor:
+        cursor.execute(_CAPTURES, [inspection.pk])
+        rows = cursor.fetchall()
     return [
         _Seen(
             capture_id=row[0],
@@ -142,7 +139,7 @@ def _captures(inspection: Inspection) -> list[_Seen]:
             detections=row[6] or (),
             label_id=row[7],
         )
-        for row in latest.values()
+        for row in rows
     ]
 
 

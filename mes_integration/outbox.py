@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,14 +12,16 @@ from django.utils.translation import gettext as _
 from governance.audit import Trail
 from mes_integration.models import WriteBack
 from traceability.identifiers import new_id
-from traceability.models import DeciderKind, Disposition, Inspection, Unit
+from traceability.inserts import insert_all
+from traceability.models import DeciderKind, Disposition
+from traceability.nameplates import Nameplate
 from traceability.refusals import Conflict
 
 EVENT_TYPE: Final = "com.loupe.disposition.v1"
 _NEEDED: Final = (
-    "unit__part_revision__part_number",
-    "unit__lot",
-    "unit__supplier",
+    "inspection__unit__part_revision__part_number",
+    "inspection__unit__lot",
+    "inspection__unit__supplier",
     "inspection__line",
     "inspection__station",
     "inspection__site",
@@ -28,24 +30,36 @@ _NEEDED: Final = (
 
 
 def enqueue_all(
-    *, trail: Trail, dispositions: Sequence[Disposition], due_at: datetime
+    *,
+    trail: Trail,
+    dispositions: Sequence[Disposition],
+    due_at: datetime,
+    nameplates: Mapping[int, Nameplate] | None = None,
 ) -> list[WriteBack]:
     """One PENDING row for each disposition, not sent before `due_at`; in the order given.
 
     Two statements at most, whatever the number: one to load what the dispositions came
-    without, one to insert.
+    without, one to insert. `nameplates`, by inspection, spare the first (the dispositions must
+    come with their model versions then).
     """
-    loaded = _loaded(dispositions)
+    plates = dict(nameplates or {})
+    unknown = [d for d in dispositions if d.inspection_id not in plates]
+    loaded = _loaded(unknown)
+    for disposition in unknown:
+        found = loaded.get(disposition.pk, disposition)
+        plates[disposition.inspection_id] = Nameplate.of(found.inspection)
     rows = [
-        _write_back(disposition, at=trail.at, due_at=due_at)
-        for disposition in (loaded.get(given.pk, given) for given in dispositions)
+        _write_back(
+            loaded.get(given.pk, given), plates[given.inspection_id], at=trail.at, due_at=due_at
+        )
+        for given in dispositions
     ]
-    WriteBack.objects.bulk_create(rows)
-    for row in rows:
+    insert_all(rows)
+    for row, disposition in zip(rows, dispositions, strict=True):
         trail.add(
             "write_back.enqueue",
             subject_kind="unit",
-            subject=row.unit.serial,
+            subject=plates[disposition.inspection_id].serial,
             site_id=row.site_id,
             detail={"write_back": str(row.uuid), "revision": row.revision},
         )
@@ -88,35 +102,43 @@ def _has(row: Model, path: str) -> bool:
     return True
 
 
-def _write_back(disposition: Disposition, *, at: datetime, due_at: datetime) -> WriteBack:
+def _write_back(
+    disposition: Disposition, plate: Nameplate, *, at: datetime, due_at: datetime
+) -> WriteBack:
     uuid = new_id()
     return WriteBack(
         uuid=uuid,
         site_id=disposition.site_id,
-        unit=disposition.unit,
+        unit_id=disposition.unit_id,
         disposition=disposition,
         revision=disposition.revision,
-        payload=_payload(disposition, key=str(uuid), at=at),
+        payload=_payload(disposition, plate, key=str(uuid), at=at),
         enqueued_at=at,
         due_at=due_at,
     )
 
 
-def _payload(disposition: Disposition, *, key: str, at: datetime) -> dict[str, Any]:
+def _payload(
+    disposition: Disposition, plate: Nameplate, *, key: str, at: datetime
+) -> dict[str, Any]:
     """The contract's event."""
-    inspection = disposition.inspection
-    site, line = inspection.site.code, inspection.line.code
     return {
         "specversion": "1.0",
         "id": key,
-        "source": f"urn:loupe:site:{site}",
+        "source": f"urn:loupe:site:{plate.site}",
         "type": EVENT_TYPE,
         "time": _moment(at),
-        "subject": f"{site}/{line}/{disposition.unit.serial}",
+        "subject": f"{plate.site}/{plate.line}/{plate.serial}",
         "data": {
-            "unit": _unit(disposition.unit),
-            "station": _station(inspection),
-            "inspection_id": inspection.external_id,
+            "unit": {
+                "serial": plate.serial,
+                "part_number": plate.part_number,
+                "part_revision": plate.part_revision or None,
+                "lot": plate.lot,
+                "supplier": plate.supplier,
+            },
+            "station": {"site": plate.site, "line": plate.line, "station": plate.station},
+            "inspection_id": disposition.inspection.external_id,
             "revision": disposition.revision,
             "disposition": str(disposition.kind),
             "nonconformities": disposition.nonconformities,
@@ -126,25 +148,6 @@ def _payload(disposition: Disposition, *, key: str, at: datetime) -> dict[str, A
             "model": _model(disposition),
             "concession": disposition.concession,
         },
-    }
-
-
-def _unit(unit: Unit) -> dict[str, Any]:
-    part = unit.part_revision
-    return {
-        "serial": unit.serial,
-        "part_number": part.part_number.number if part else None,
-        "part_revision": (part.revision or None) if part else None,
-        "lot": unit.lot.code if unit.lot else None,
-        "supplier": unit.supplier.code if unit.supplier else None,
-    }
-
-
-def _station(inspection: Inspection) -> dict[str, Any]:
-    return {
-        "site": inspection.site.code,
-        "line": inspection.line.code,
-        "station": inspection.station.code if inspection.station else None,
     }
 
 

@@ -7,9 +7,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any, Final, cast
 from uuid import UUID
 
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -17,14 +18,25 @@ from governance import audit
 from governance.access import Actor
 from governance.audit import Trail
 from governance.roles import Capability
-from labeling import annotations, catalogue
-from labeling.models import Label
+from labeling import annotations as labels
+from labeling import catalogue
+from labeling.models import DefectClass, Label
 from labeling.regions import Region
 from review import dispositions, queue
+from review.claimed import ClaimedTask
 from review.models import Answer, Decision, DecisionWithdrawal, ReviewTask, TaskState
 from review.queue import Lease
 from review.transitions import check_disposition, check_transition
-from traceability.models import DeciderKind, Disposition, DispositionKind, Prediction
+from traceability import nameplates
+from traceability.inserts import insert_all
+from traceability.models import (
+    DeciderKind,
+    Disposition,
+    DispositionKind,
+    Inspection,
+    ModelVersion,
+)
+from traceability.nameplates import Nameplate
 from traceability.refusals import Conflict, Invalid, Unknown
 
 
@@ -66,59 +78,127 @@ def decide(
     """Record a verdict once. `key` names the request: repeated with the same body it answers the
     same, with another body it is refused. Raises LeaseLost on a stale fence.
     """
-    digest = _digest(held, verdict)
-    if (earlier := _replayed(actor, key, digest)) is not None:
-        return earlier
     check_disposition(verdict.answer, verdict.disposition)
+    digest = _digest(held, verdict)
+    # A new verdict is what comes nearly always. A repeated one finds its task closed, or runs
+    # into the unique key where it names another task; only then is the earlier one looked up.
     try:
         with audit.recorded(actor=actor, at=at) as trail:
-            task = _take(actor, held)
-            if task is None:
+            taken = _take(actor, held)
+            if taken is None:
                 trail.nothing_changed()
             else:
-                decision = _record(trail, task, verdict, key, digest, undo_window)
+                decision = _record(trail, taken, verdict, key, digest, undo_window)
                 return Recorded(decision, is_replay=False)
     except IntegrityError as error:
         if "idempotency_key" not in str(error):
             raise
     if (earlier := _replayed(actor, key, digest)) is not None:
         return earlier
-    queue.refuse_lost(actor, held)
+    raise queue.why_lost(actor, held)
 
 
-def _take(actor: Actor, held: Lease) -> ReviewTask | None:
-    """Close the task if, and only if, the fence and the holder are still the ones claimed.
+# Closes the task if, and only if, the fence and the holder are still the ones claimed, and brings
+# what the verdict is recorded with. A lease that has run out still counts while nobody else has
+# taken the task.
+_TAKE: Final = f"""
+WITH taken AS (
+    UPDATE review_reviewtask t SET state = 'DECIDED', holder_id = NULL, lease_expires_at = NULL
+    WHERE t.uuid = %(task)s AND t.fence = %(fence)s AND t.holder_id = %(holder)s
+      AND t.state = 'LEASED'
+      AND (t.site_id = ANY(%(sites)s) OR (t.site_id, t.line_id) IN
+          (SELECT * FROM unnest(%(line_sites)s::bigint[], %(lines)s::bigint[])))
+    RETURNING t.*
+)
+SELECT t.id, t.uuid, t.fence, t.defect_class, t.policy_version, t.inclusion_probability,
+    i.id, i.uuid, i.site_id, i.line_id, i.station_id, i.unit_id, i.external_id,
+    i.views_expected, i.opened_at, i.settled_at,
+    m.id, m.site_id, m.name, m.version, m.package_arn, m.first_seen_at,
+    {nameplates.COLUMNS}
+FROM taken t
+JOIN traceability_inspection i ON i.id = t.inspection_id
+JOIN traceability_unit u ON u.id = t.unit_id
+LEFT JOIN LATERAL (
+    SELECT p.model_version_id FROM traceability_capture c
+    JOIN traceability_prediction p ON p.capture_id = c.id
+    WHERE c.inspection_id = t.inspection_id ORDER BY p.score DESC, p.id DESC LIMIT 1
+) worst ON true
+LEFT JOIN traceability_modelversion m ON m.id = worst.model_version_id
+"""  # noqa: S608  # constants only
+_INSPECTION: Final = (
+    *("id", "uuid", "site_id", "line_id", "station_id", "unit_id", "external_id"),
+    *("views_expected", "opened_at", "settled_at"),
+)
+_MODEL: Final = ("id", "site_id", "name", "version", "package_arn", "first_seen_at")
 
-    A lease that has run out still counts while nobody else has taken the task.
-    """
-    closed = ReviewTask.objects.filter(
-        actor.within(Capability.REVIEW),
-        uuid=held.task,
-        fence=held.fence,
-        holder_id=actor.user_id,
-        state=TaskState.LEASED,
-    ).update(state=TaskState.DECIDED, holder=None, lease_expires_at=None)
-    return queue.with_facts().get(uuid=held.task) if closed else None
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The task just closed and what its verdict is recorded with."""
+
+    pk: int
+    uuid: UUID
+    fence: int
+    defect_class: str
+    policy_version: int
+    inclusion_probability: float
+    inspection: Inspection
+    model_version: ModelVersion | None
+    nameplate: Nameplate
+
+
+def _take(actor: Actor, held: Lease) -> _Taken | None:
+    scopes = actor.scopes_for(Capability.REVIEW)
+    values: dict[str, Any] = {
+        "task": held.task,
+        "fence": held.fence,
+        "holder": actor.user_id,
+        "sites": [s.site_id for s in scopes if s.line_id is None],
+        "line_sites": [s.site_id for s in scopes if s.line_id is not None],
+        "lines": [s.line_id for s in scopes if s.line_id is not None],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, values)
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    inspection, model, plate = row[6:16], row[16:22], row[22:]
+    pk, uuid, fence, code, policy_version, chance = row[:6]
+    return _Taken(
+        pk=pk,
+        uuid=uuid,
+        fence=fence,
+        defect_class=code,
+        policy_version=policy_version,
+        inclusion_probability=chance,
+        inspection=Inspection.from_db(connection.alias, _INSPECTION, inspection),
+        model_version=(
+            ModelVersion.from_db(connection.alias, _MODEL, model) if model[0] is not None else None
+        ),
+        nameplate=Nameplate.read(plate),
+    )
 
 
 def _record(
     trail: Trail,
-    task: ReviewTask,
+    task: _Taken,
     verdict: Verdict,
     key: str,
     digest: str,
     undo_window: timedelta,
 ) -> Decision:
     undo_until = trail.at + undo_window
-    code = _defect_class(task, verdict)
+    site_id = task.inspection.site_id
+    defect = _defect_class(task, verdict)
+    code = defect.code if defect else ""
     [disposition] = dispositions.dispose_all(
         trail=trail,
-        drafts=[_draft(trail, task, verdict, code)],
+        drafts=[_draft(trail, task, verdict, defect)],
         due_at=undo_until,
     )
-    decision = Decision.objects.create(
-        site_id=task.site_id,
-        task=task,
+    decision = Decision(
+        site_id=site_id,
+        task_id=task.pk,
         fence=task.fence,
         answer=verdict.answer,
         disposition_kind=verdict.disposition,
@@ -126,18 +206,19 @@ def _record(
         defect_class=code,
         comment=verdict.comment,
         seconds=verdict.seconds,
-        decided_by_id=trail.actor.user_id,
+        decided_by_id=cast(int, trail.actor.user_id),
         decided_at=trail.at,
         undo_until=undo_until,
         idempotency_key=key,
         request_sha256=digest,
     )
+    insert_all([decision])
     _label(trail, task, verdict, code, decision)
     trail.add(
         "task.decide",
         subject_kind="task",
         subject=task.uuid,
-        site_id=task.site_id,
+        site_id=site_id,
         detail={
             "answer": verdict.answer,
             "disposition": verdict.disposition,
@@ -149,46 +230,42 @@ def _record(
     return decision
 
 
-def _defect_class(task: ReviewTask, verdict: Verdict) -> str:
+def _defect_class(task: _Taken, verdict: Verdict) -> DefectClass | None:
     if verdict.answer is not Answer.CONFIRMED:
-        return ""
+        return None
     code = verdict.defect_class or task.defect_class
     if not code:
         raise Invalid(_("Say which defect it is."))
-    return catalogue.find(site_id=task.site_id, code=code).code
+    return catalogue.find(site_id=task.inspection.site_id, code=code)
 
 
-def _draft(trail: Trail, task: ReviewTask, verdict: Verdict, code: str) -> dispositions.Draft:
-    prediction = (
-        Prediction.objects.filter(capture__inspection_id=task.inspection_id)
-        .select_related("model_version")
-        .order_by("-score", "-id")
-        .first()
-    )
+def _draft(
+    trail: Trail, task: _Taken, verdict: Verdict, defect: DefectClass | None
+) -> dispositions.Draft:
     nonconformities = []
-    if code:
-        severity = catalogue.find(site_id=task.site_id, code=code).severity
-        count = max(1, sum(1 for r in verdict.regions if r.defect_class == code))
-        nonconformities = [{"defect_class": code, "severity": severity, "count": count}]
+    if defect is not None:
+        count = max(1, sum(1 for r in verdict.regions if r.defect_class == defect.code))
+        nonconformities = [
+            {"defect_class": defect.code, "severity": defect.severity, "count": count}
+        ]
     return dispositions.Draft(
         inspection=task.inspection,
         kind=verdict.disposition,
         decider_kind=DeciderKind.INSPECTOR,
         decider=trail.actor.badge,
         policy_version=task.policy_version,
-        model_version=prediction.model_version if prediction else None,
+        model_version=task.model_version,
         nonconformities=nonconformities,
         reason=verdict.comment[:300],
+        nameplate=task.nameplate,
     )
 
 
-def _label(
-    trail: Trail, task: ReviewTask, verdict: Verdict, code: str, decision: Decision
-) -> None:
+def _label(trail: Trail, task: _Taken, verdict: Verdict, code: str, decision: Decision) -> None:
     if verdict.answer is Answer.INCONCLUSIVE:
         return
     is_defect = verdict.answer is Answer.CONFIRMED
-    annotations.record(
+    labels.record(
         trail=trail,
         decision=decision.uuid,
         inspection=task.inspection,
@@ -201,9 +278,7 @@ def _label(
     )
 
 
-def undo(
-    *, actor: Actor, decision_id: UUID, lease: timedelta, at: datetime
-) -> ReviewTask:
+def undo(*, actor: Actor, decision_id: UUID, lease: timedelta, at: datetime) -> ClaimedTask:
     """Take a verdict back within its window: the task is this inspector's again, nothing is sent.
 
     The write-back's own row decides: once the relay has taken it, the window is closed.
@@ -231,8 +306,7 @@ def undo(
             site_id=task.site_id,
             detail={"decision": str(decision.uuid), "fence": task.fence},
         )
-    again: ReviewTask = queue.with_facts().get(pk=task.pk)
-    return again
+        return queue.shown(task_id=task.pk)
 
 
 def _withdraw(trail: Trail, decision: Decision) -> None:
@@ -241,7 +315,7 @@ def _withdraw(trail: Trail, decision: Decision) -> None:
         dispositions.withdraw(trail=trail, disposition=disposition)
     except Conflict as refusal:
         raise UndoClosed(refusal.sentence) from refusal
-    annotations.withdraw(trail=trail, decision=decision.uuid)
+    labels.withdraw(trail=trail, decision=decision.uuid)
     DecisionWithdrawal.objects.create(site_id=decision.site_id, decision=decision, at=trail.at)
 
 

@@ -65,9 +65,7 @@ class ReviewTask(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(state="LEASED", holder__isnull=False, lease_expires_at__isnull=False)
-                | (
-                    ~Q(state="LEASED") & Q(holder__isnull=True, lease_expires_at__isnull=True)
-                ),
+                | (~Q(state="LEASED") & Q(holder__isnull=True, lease_expires_at__isnull=True)),
                 name="review_task_lease_is_whole",
             ),
             models.CheckConstraint(
@@ -86,9 +84,7 @@ class ReviewTask(models.Model):
                 name="review_task_overdue",
                 condition=Q(state__in=["QUEUED", "LEASED"], held_at__isnull=True),
             ),
-            models.Index(
-                fields=["holder"], name="review_task_held", condition=Q(state="LEASED")
-            ),
+            models.Index(fields=["holder"], name="review_task_held", condition=Q(state="LEASED")),
         ]
 
     def __str__(self) -> str:

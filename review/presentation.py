@@ -1,66 +1,30 @@
-"""A claimed task as the bench shows it: everything in two queries whatever the number of tasks."""
+"""A claimed task as the bench shows it."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from review.models import ReviewTask, TaskKind
+from review.claimed import ClaimedTask
+from review.models import TaskKind
 from traceability import images
-from traceability.models import Disposition, Prediction
+from traceability.models import DispositionKind
 
 
 def tasks_as_json(
-    tasks: Sequence[ReviewTask], *, lease_s: float, at: datetime
+    tasks: Sequence[ClaimedTask], *, lease_s: float, at: datetime
 ) -> list[dict[str, Any]]:
     """The Task objects of the API, in the order given. `at` dates the image addresses."""
-    predictions = _predictions(tasks)
-    history = _history(tasks)
-    return [
-        _task(task, predictions[task.inspection_id], history[task.unit_id], lease_s=lease_s, at=at)
-        for task in tasks
-    ]
+    return [_task(task, lease_s=lease_s, at=at) for task in tasks]
 
 
-def _predictions(tasks: Sequence[ReviewTask]) -> dict[int, list[Prediction]]:
-    """The latest prediction of each capture, by inspection."""
-    found: dict[int, dict[int, Prediction]] = defaultdict(dict)
-    rows = (
-        Prediction.objects.filter(capture__inspection__in=[t.inspection_id for t in tasks])
-        .select_related("capture", "model_version")
-        .order_by("capture__view", "capture__captured_at", "id")
-    )
-    for prediction in rows:
-        found[prediction.capture.inspection_id][prediction.capture_id] = prediction
-    return defaultdict(list, {key: list(value.values()) for key, value in found.items()})
-
-
-def _history(tasks: Sequence[ReviewTask]) -> dict[int, list[Disposition]]:
-    """Earlier dispositions of the tasks' units, latest first; no query when there are none."""
-    units = [task.unit_id for task in tasks if task.unit.disposition_revision]
-    found: dict[int, list[Disposition]] = defaultdict(list)
-    if units:
-        for disposition in Disposition.objects.filter(
-            unit__in=units, withdrawal__isnull=True
-        ).order_by("-revision"):
-            found[disposition.unit_id].append(disposition)
-    return found
-
-
-def _task(
-    task: ReviewTask,
-    predictions: Sequence[Prediction],
-    history: Sequence[Disposition],
-    *,
-    lease_s: float,
-    at: datetime,
-) -> dict[str, Any]:
-    unit, station = task.unit, task.inspection.station
-    worst = max(predictions, key=lambda p: p.score, default=None)
+def _task(task: ClaimedTask, *, lease_s: float, at: datetime) -> dict[str, Any]:
+    plate = task.nameplate
+    worst = max(task.views, key=lambda view: float(view["score"]), default={})
     return {
         "id": str(task.uuid),
         "fence": task.fence,
@@ -71,17 +35,13 @@ def _task(
         "opened_at": task.opened_at.isoformat(),
         "is_escalated": task.is_escalated,
         "unit": {
-            "serial": unit.serial,
-            "part_number": unit.part_revision.part_number.number if unit.part_revision else None,
-            "part_revision": unit.part_revision.revision if unit.part_revision else None,
-            "lot": unit.lot.code if unit.lot else None,
-            "supplier": unit.supplier.code if unit.supplier else None,
+            "serial": plate.serial,
+            "part_number": plate.part_number,
+            "part_revision": plate.part_revision,
+            "lot": plate.lot,
+            "supplier": plate.supplier,
         },
-        "station": {
-            "site": task.site.code,
-            "line": task.line.code,
-            "station": station.code if station else None,
-        },
+        "station": {"site": plate.site, "line": plate.line, "station": plate.station},
         "score": task.score,
         "policy": {
             "version": task.policy_version,
@@ -89,19 +49,16 @@ def _task(
             "contain_from": task.contain_from,
         },
         "defect_class": task.defect_class or None,
-        "model": {
-            "name": worst.model_version.name if worst else None,
-            "version": worst.model_version.version if worst else None,
-        },
-        "views": [_view(prediction, at=at) for prediction in predictions],
+        "model": {"name": worst.get("model"), "version": worst.get("version")},
+        "views": [_view(view, at=at) for view in task.views],
         "history": [
-            {"at": d.decided_at.isoformat(), "by": d.decider, "what": d.get_kind_display()}
-            for d in history
+            {"at": past["at"], "by": past["by"], "what": str(DispositionKind(past["kind"]).label)}
+            for past in task.history
         ],
     }
 
 
-def question(task: ReviewTask) -> str:
+def question(task: ClaimedTask) -> str:
     """What the inspector is asked, in words."""
     if task.kind == TaskKind.CAPTURE_CHECK:
         return _("The image is not fit to judge. Can you judge the part all the same?")
@@ -113,17 +70,16 @@ def question(task: ReviewTask) -> str:
     return _("Is this %(defect)s?") % {"defect": name} if name else _("Is this part defective?")
 
 
-def _view(prediction: Prediction, *, at: datetime) -> dict[str, Any]:
-    capture = prediction.capture
+def _view(view: dict[str, Any], *, at: datetime) -> dict[str, Any]:
     return {
-        "capture": str(capture.uuid),
-        "view": capture.view,
-        "width": capture.width,
-        "height": capture.height,
-        "image_url": images.address(capture, at=at),
-        "score": prediction.score,
-        "captured_at": capture.captured_at.isoformat(),
-        "quality": capture.quality,
+        "capture": view["capture"],
+        "view": view["view"],
+        "width": view["width"],
+        "height": view["height"],
+        "image_url": images.address_of(UUID(view["capture"]), at=at),
+        "score": view["score"],
+        "captured_at": view["captured_at"],
+        "quality": view["quality"],
         "regions": [
             {
                 "id": detection.get("id") or str(number),
@@ -132,6 +88,6 @@ def _view(prediction: Prediction, *, at: datetime) -> dict[str, Any]:
                 "box": detection.get("box"),
                 "polygon": detection.get("polygon"),
             }
-            for number, detection in enumerate(prediction.detections)
+            for number, detection in enumerate(view["detections"])
         ],
     }

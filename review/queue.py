@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, Final, cast
 from uuid import UUID
 
 from django.db import connection
@@ -20,11 +20,12 @@ from governance import audit
 from governance.access import Actor, system
 from governance.audit import Trail
 from governance.roles import Capability
-from review import dispositions
+from review import claimed, dispositions
+from review.claimed import ClaimedTask
 from review.models import ReviewTask, Skip, TaskKind, TaskState
 from review.transitions import check_transition
 from traceability.models import DeciderKind, DispositionKind, Inspection, Site
-from traceability.refusals import Conflict, Invalid, Unknown
+from traceability.refusals import Conflict, Invalid, Refusal, Unknown
 
 OPEN = (TaskState.QUEUED, TaskState.LEASED)
 MOST_AT_ONCE = 4
@@ -98,7 +99,8 @@ def _task(draft: TaskDraft, *, at: datetime) -> ReviewTask:
     )
 
 
-_CLAIM = """
+# The partial index review_task_open has the queue in its order: the claim reads from its front.
+_CLAIM: Final = f"""
 WITH picked AS (
     SELECT t.id FROM review_reviewtask t
     WHERE t.site_id = %(site)s
@@ -111,18 +113,21 @@ WITH picked AS (
     ORDER BY t.due, t.severity, t.opened_at, t.id
     LIMIT %(count)s
     FOR UPDATE OF t SKIP LOCKED
+), claimed AS (
+    UPDATE review_reviewtask t
+    SET state = 'LEASED', holder_id = %(holder)s, fence = t.fence + 1,
+        lease_expires_at = clock_timestamp() + %(lease)s
+    FROM picked WHERE t.id = picked.id
+    RETURNING t.*
 )
-UPDATE review_reviewtask t
-SET state = 'LEASED', holder_id = %(holder)s, fence = t.fence + 1,
-    lease_expires_at = clock_timestamp() + %(lease)s
-FROM picked WHERE t.id = picked.id
-RETURNING t.id
-"""
+{claimed.SELECT.format(source="claimed")}
+ORDER BY t.due, t.severity, t.opened_at, t.id
+"""  # noqa: S608  # constants only
 
 
 def claim(
     *, actor: Actor, site: Site, count: int, lease: timedelta, at: datetime
-) -> list[ReviewTask]:
+) -> list[ClaimedTask]:
     """The next tasks for this inspector, most urgent first, leased to him.
 
     A task whose lease has run out is taken over; its earlier holder's fence is stale from then on.
@@ -132,49 +137,44 @@ def claim(
     scopes = [s for s in actor.scopes_for(Capability.REVIEW) if s.site_id == site.pk]
     if not scopes or actor.user_id is None:
         raise Unknown(_("There is no such site for you."))
+    escalated = any(s.site_id == site.pk for s in actor.scopes_for(Capability.REVIEW_ESCALATED))
+    values: dict[str, Any] = {
+        "site": site.pk,
+        "every_line": any(s.line_id is None for s in scopes),
+        "lines": [s.line_id for s in scopes if s.line_id is not None],
+        "escalated": escalated,
+        "holder": actor.user_id,
+        "count": count,
+        "lease": lease,
+    }
     with audit.recorded(actor=actor, at=at) as trail:
         with connection.cursor() as cursor:
-            cursor.execute(
-                _CLAIM,
-                {
-                    "site": site.pk,
-                    "every_line": any(s.line_id is None for s in scopes),
-                    "lines": [s.line_id for s in scopes if s.line_id is not None],
-                    "escalated": any(
-                        s.site_id == site.pk
-                        for s in actor.scopes_for(Capability.REVIEW_ESCALATED)
-                    ),
-                    "holder": actor.user_id,
-                    "count": count,
-                    "lease": lease,
-                },
-            )
-            ids = [row[0] for row in cursor.fetchall()]
-        if not ids:
+            cursor.execute(_CLAIM, values)
+            tasks = [claimed.read(row) for row in cursor.fetchall()]
+        if not tasks:
             trail.nothing_changed()
-            return []
-        tasks = list(
-            with_facts().filter(pk__in=ids).order_by("due", "severity", "opened_at", "id")
-        )
         for task in tasks:
             _note(trail, "task.claim", task)
-        return tasks
+    return tasks
 
 
-def with_facts() -> Any:
-    """Tasks with everything the bench shows of unit and station, in one query."""
-    return ReviewTask.objects.select_related(
-        "site",
-        "line",
-        "inspection__station",
-        "unit__part_revision__part_number",
-        "unit__lot",
-        "unit__supplier",
-    )
+_ONE: Final = claimed.SELECT.format(source="review_reviewtask") + " WHERE t.id = %s"
 
 
-def keep(*, actor: Actor, leases: Iterable[Lease], lease: timedelta) -> tuple[list[UUID], list[UUID]]:
-    """Renew the leases this actor still holds; returns (kept, lost). Not audited: nothing changes hands."""
+def shown(*, task_id: int) -> ClaimedTask:
+    """One task with everything the bench shows of it, in one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ONE, [task_id])
+        return claimed.read(cursor.fetchone())
+
+
+def keep(
+    *, actor: Actor, leases: Iterable[Lease], lease: timedelta
+) -> tuple[list[UUID], list[UUID]]:
+    """Renew the leases this actor still holds; returns (kept, lost).
+
+    Not audited: nothing changes hands.
+    """
     kept: list[UUID] = []
     lost: list[UUID] = []
     for held in leases:
@@ -196,7 +196,11 @@ def skip(*, actor: Actor, held: Lease, reason: str, at: datetime) -> None:
     with audit.recorded(actor=actor, at=at) as trail:
         task = _put_back(actor, held)
         Skip.objects.create(
-            site_id=task.site_id, task=task, inspector_id=actor.user_id, reason=reason, at=at
+            site_id=task.site_id,
+            task=task,
+            inspector_id=cast(int, actor.user_id),
+            reason=reason,
+            at=at,
         )
         _note(trail, "task.skip", task, reason=reason)
 
@@ -258,9 +262,7 @@ class QueueFigures:
 
 def figures(*, actor: Actor, site: Site) -> QueueFigures:
     """What waits for this actor at this site, at a cost that does not grow with the queue."""
-    waiting = ReviewTask.objects.filter(
-        actor.within(Capability.REVIEW), site=site, state__in=OPEN
-    )
+    waiting = ReviewTask.objects.filter(actor.within(Capability.REVIEW), site=site, state__in=OPEN)
     first = waiting.order_by("due", "severity", "opened_at", "id").first()
     return QueueFigures(
         waiting=len(waiting.values_list("pk", flat=True)[:COUNTED_UP_TO]),
@@ -279,7 +281,7 @@ def _put_back(actor: Actor, held: Lease, *, is_escalated: bool | None = None) ->
     """The task, locked and back in the queue; LeaseLost when the lease is not this actor's."""
     task = _held(actor, held).select_for_update().first()
     if task is None:
-        refuse_lost(actor, held)
+        raise why_lost(actor, held)
     check_transition(TaskState(task.state), TaskState.QUEUED)
     task.state, task.holder, task.lease_expires_at = TaskState.QUEUED, None, None
     task.is_escalated = task.is_escalated if is_escalated is None else is_escalated
@@ -288,17 +290,17 @@ def _put_back(actor: Actor, held: Lease, *, is_escalated: bool | None = None) ->
     return found
 
 
-def refuse_lost(actor: Actor, held: Lease) -> NoReturn:
-    """Say why a lease does not hold: no such task for this actor, or lost."""
+def why_lost(actor: Actor, held: Lease) -> Refusal:
+    """Why a lease does not hold: no such task for this actor, or lost."""
     task = ReviewTask.objects.filter(actor.within(Capability.REVIEW), uuid=held.task).first()
     if task is None:
-        raise Unknown(_("There is no such task for you."))
+        return Unknown(_("There is no such task for you."))
     if task.state == TaskState.DECIDED:
-        raise LeaseLost(_("This unit has been decided in the meantime."))
-    raise LeaseLost(_("Your hold on this unit ran out and it went back to the queue."))
+        return LeaseLost(_("This unit has been decided in the meantime."))
+    return LeaseLost(_("Your hold on this unit ran out and it went back to the queue."))
 
 
-def _note(trail: Trail, action: str, task: ReviewTask, *, reason: str = "") -> None:
+def _note(trail: Trail, action: str, task: ReviewTask | ClaimedTask, *, reason: str = "") -> None:
     trail.add(
         action,
         subject_kind="task",

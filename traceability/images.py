@@ -35,8 +35,13 @@ class PreviewPending(Unavailable):
 
 def address(capture: Capture, *, at: datetime) -> str:
     """Where a browser of this site finds the capture's preview, for the next 4 to 5 minutes."""
+    return address_of(capture.uuid, at=at)
+
+
+def address_of(capture: UUID, *, at: datetime) -> str:
+    """The same for a capture of which only the identifier is at hand."""
     until = int(at.timestamp()) // MINUTE * MINUTE + HOLDS_S
-    token = Signer(salt=_SIGNER, sep=".").sign(f"{capture.uuid.hex}.{until:x}")
+    token = Signer(salt=_SIGNER, sep=".").sign(f"{capture.hex}.{until:x}")
     return f"{get_script_prefix()}images/{token}"
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection
+from django.db.models import Model
 
 from governance.access import Actor, actor_of
 from governance.models import AuditEntry
@@ -226,7 +227,7 @@ def test_nobody_takes_back_another_persons_verdict() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("model", [Decision, Disposition, Label, AuditEntry])
-def test_what_was_decided_is_never_changed_or_removed(model: type) -> None:
+def test_what_was_decided_is_never_changed_or_removed(model: type[Model]) -> None:
     factories.task()
     mine = factories.actor()
     decide(mine, claimed(mine), REJECT)

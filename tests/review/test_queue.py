@@ -13,6 +13,7 @@ from governance.models import AuditEntry
 from governance.roles import Role
 from mes_integration.models import WriteBack
 from review import queue
+from review.claimed import ClaimedTask
 from review.models import ReviewTask, TaskKind, TaskState
 from review.queue import Lease, LeaseLost
 from tests import factories
@@ -25,11 +26,11 @@ LEASE = timedelta(seconds=90)
 GONE = timedelta(seconds=-1)
 
 
-def claim(actor: Actor, count: int = 1, lease: timedelta = LEASE) -> list[ReviewTask]:
+def claim(actor: Actor, count: int = 1, lease: timedelta = LEASE) -> list[ClaimedTask]:
     return queue.claim(actor=actor, site=factories.site(), count=count, lease=lease, at=NOW)
 
 
-def lease_of(task: ReviewTask) -> Lease:
+def lease_of(task: ClaimedTask) -> Lease:
     return Lease(task.uuid, task.fence)
 
 

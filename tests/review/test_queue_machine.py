@@ -1,4 +1,4 @@
-"""The queue against a model of itself: any order of claims, losses, verdicts, undo and deadlines."""
+"""The queue against a model of itself: claims, losses, verdicts, undo, deadlines in any order."""
 
 from __future__ import annotations
 

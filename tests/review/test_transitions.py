@@ -34,9 +34,7 @@ def test_closed_is_the_end() -> None:
 
 
 @given(answer=st.sampled_from(list(Answer)), kind=st.sampled_from(list(DispositionKind)))
-def test_a_confirmed_defect_is_never_simply_accepted(
-    answer: Answer, kind: DispositionKind
-) -> None:
+def test_a_confirmed_defect_is_never_simply_accepted(answer: Answer, kind: DispositionKind) -> None:
     allowed = kind in DISPOSITIONS[answer]
     if allowed:
         check_disposition(answer, kind)

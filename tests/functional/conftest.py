@@ -74,16 +74,14 @@ def enter(browser: Browser, live_server: LiveServer) -> Iterator[Enter]:
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
-    def open_page(person: User, path: str = "/review/", **options: Any) -> Page:
+    def open_page(
+        person: User | None, path: str = "/review/", *, is_timed: bool = False, **options: Any
+    ) -> Page:
         options = {"viewport": {"width": 1440, "height": 900}, **options}
         context = browser.new_context(base_url=live_server.url, **options)
         contexts.append(context)
-        client = Client()
-        client.force_login(person)
-        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
-        context.add_cookies(
-            [{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}]
-        )
+        if person is not None:
+            _sign_in(context, person, live_server.url)
         page = context.new_page()
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
@@ -91,6 +89,8 @@ def enter(browser: Browser, live_server: LiveServer) -> Iterator[Enter]:
             "console",
             lambda said: faults.append(said.text) if "Security Policy" in said.text else None,
         )
+        if is_timed:
+            page.clock.install()
         page.goto(path)
         return page
 
@@ -101,6 +101,14 @@ def enter(browser: Browser, live_server: LiveServer) -> Iterator[Enter]:
         context.close()
     _wait_until_quiet()
     assert faults == []
+
+
+def _sign_in(context: BrowserContext, person: User, address: str) -> None:
+    """The session cookie a login would have left."""
+    client = Client()
+    client.force_login(person)
+    name = settings.SESSION_COOKIE_NAME
+    context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": address}])
 
 
 def _wait_until_quiet() -> None:

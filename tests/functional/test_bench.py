@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -43,6 +45,14 @@ def until_decided(page: Page, count: int) -> list[Decision]:
     """Wait until the page has the answers to so many verdicts; the verdicts."""
     expect(page.locator("#decided")).to_have_text(str(count))
     return list(Decision.objects.order_by("pk").select_related("task"))
+
+
+def wait_until(page: Page, is_so: Callable[[], bool]) -> None:
+    """Wait for what only the database shows."""
+    ends = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < ends
+        page.wait_for_timeout(20)
 
 
 def test_a_accepts_and_the_next_unit_is_on_the_screen(
@@ -276,8 +286,30 @@ def test_leaving_the_bench_gives_its_units_back(enter: Enter, part: Part, inspec
     page.goto("/")
     colleague = enter(factories.user(Role.INSPECTOR))
     ready(colleague)
-    page.wait_for_timeout(500)
-    assert not ReviewTask.objects.filter(state=TaskState.LEASED, holder=inspector).exists()
+    mine = ReviewTask.objects.filter(state=TaskState.LEASED, holder=inspector)
+    wait_until(page, lambda: not mine.exists())
+
+
+def test_an_unattended_bench_gives_back_first_what_nobody_saw_then_everything(
+    enter: Enter, part: Part, inspector: User
+) -> None:
+    first = part()
+    for _ in range(3):
+        part()
+    page = enter(inspector, is_timed=True)
+    ready(page)
+    leased = ReviewTask.objects.filter(state=TaskState.LEASED)
+    assert leased.count() == 4
+    with page.expect_response("**/release"):
+        page.clock.fast_forward("02:05")
+    wait_until(page, lambda: list(leased.all()) == [first])
+    with page.expect_response("**/release"):
+        page.clock.fast_forward("03:05")
+    wait_until(page, lambda: not leased.all().exists())
+    expect(page.locator("#paused")).to_be_visible()
+    page.keyboard.press("a")
+    assert ready(page) == str(first.uuid)
+    assert not Decision.objects.exists()
 
 
 def test_tab_shows_the_next_view_of_the_unit(enter: Enter, part: Part, inspector: User) -> None:

@@ -3,8 +3,11 @@
 import { shape } from "./dom.js";
 import { boundsOf } from "./viewport.js";
 
-const LABEL_HEIGHT = 20;
-const LABEL_CHAR = 7.2;
+// In rem, as the letters are.
+const LABEL_HEIGHT = 1.25;
+const LABEL_CHAR = 0.45;
+const LABEL_EDGE = 0.375;
+const BASELINE = 0.9;
 
 export class Regions {
   /** @param {SVGElement} svg @param {(code: string) => string} nameOf */
@@ -36,10 +39,11 @@ export class Regions {
   place(viewport, stage) {
     const { scale, x, y } = viewport;
     this.outlines.setAttribute("transform", `translate(${x} ${y}) scale(${scale})`);
+    const height = LABEL_HEIGHT * rem();
     for (const label of this.placed) {
       const left = Math.min(Math.max(label.x * scale + x, 0), stage.width - label.width);
-      const above = label.y * scale + y - LABEL_HEIGHT - 3;
-      const top = Math.min(Math.max(above, 0), stage.height - LABEL_HEIGHT);
+      const above = label.y * scale + y - height - 3;
+      const top = Math.min(Math.max(above, 0), stage.height - height);
       label.tag.setAttribute("transform", `translate(${left} ${top})`);
     }
   }
@@ -47,15 +51,23 @@ export class Regions {
   /** @param {import("./types.js").Region} region @param {{x: number, y: number}} bounds */
   #label(region, bounds) {
     const text = `${this.nameOf(region.label)} ${region.score.toFixed(2)}`;
-    const width = text.length * LABEL_CHAR + 12;
+    const unit = rem();
+    const width = (text.length * LABEL_CHAR + 2 * LABEL_EDGE) * unit;
+    const height = LABEL_HEIGHT * unit;
     const tag = shape("g");
-    const plate = shape("rect", { width, height: LABEL_HEIGHT, rx: 2, class: "region__plate" });
-    const words = shape("text", { x: 6, y: 14.5, class: "region__text" });
+    const plate = shape("rect", { width, height, rx: 2, class: "region__plate" });
+    const at = { x: LABEL_EDGE * unit, y: BASELINE * unit };
+    const words = shape("text", { ...at, class: "region__text" });
     words.textContent = text;
     tag.append(plate, words);
     this.labels.append(tag);
     this.placed.push({ tag, x: bounds.x, y: bounds.y, width });
   }
+}
+
+/** Pixels of one rem. */
+function rem() {
+  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
 }
 
 /** @param {import("./types.js").Region} region @param {string} name */

@@ -41,8 +41,7 @@ HEAT_BAGGED = HeadPlan("heat_bagged", "heat", "bagged")
 def plan_heads(*, cells: bool) -> list[HeadPlan]:
     """Regions add the heads on the heat map.
 
-    Boosting on the measurements is left out: on no data set did it rank better than the trees,
-    and it took most of the time.
+    Boosting on the measurements is left out: it took most of the time for little.
     """
     plans = [ALL_LINEAR, ALL_BAGGED, HAND_BAGGED]
     if cells:

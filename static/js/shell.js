@@ -67,4 +67,19 @@ for (const [name, stale] of /** @type {const} */ ([
   });
 }
 
+// A table scrolled sideways stays where it is when its live part is renewed.
+/** @type {Map<string, number>} */
+const scrolled = new Map();
+document.addEventListener("htmx:beforeSwap", (event) => {
+  scrolled.clear();
+  for (const wrap of /** @type {Element} */ (event.target).querySelectorAll(".table-wrap[id]")) {
+    scrolled.set(wrap.id, wrap.scrollLeft);
+  }
+});
+document.addEventListener("htmx:afterSwap", () => {
+  for (const [id, left] of scrolled) {
+    document.getElementById(id)?.scrollTo({ left, behavior: "instant" });
+  }
+});
+
 applyTheme(document.documentElement.dataset.theme ?? "");

@@ -50,6 +50,14 @@ def test_a_link_keeps_the_focus_while_the_figures_change(enter: Enter, part: Par
     expect(page.locator("#figure-waiting")).to_be_focused()
 
 
+def test_a_table_scrolled_sideways_stays_there(enter: Enter, part: Part) -> None:
+    part()
+    page = enter(factories.user(Role.OPERATOR), "/", viewport={"width": 390, "height": 844})
+    page.locator("#line-table").evaluate("wrap => { wrap.scrollLeft = 120; wrap.dataset.old = 1; }")
+    expect(page.locator("#line-table")).not_to_have_attribute("data-old", "1")
+    assert page.locator("#line-table").evaluate("wrap => wrap.scrollLeft") == 120
+
+
 def test_who_may_not_enter_a_room_is_not_shown_its_door(enter: Enter) -> None:
     page = enter(factories.user(Role.OPERATOR), "/")
     doors = page.get_by_role("navigation", name="Rooms").get_by_role("link")

@@ -19,12 +19,14 @@ from traceability.models import (
     ModelVersion,
     Route,
 )
+from traceability.nameplates import Nameplate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """One view of an inspection as it was routed."""
 
+    capture_id: int
     view: str
     route: Route
     score: float
@@ -72,12 +74,17 @@ class Step:
 
 @dataclass(slots=True, kw_only=True)
 class Standing:
-    """An inspection with everything known of it: views of before, and those of this batch."""
+    """An inspection with everything known of it: views of before, and those of this batch.
+
+    `was_settled`: before this batch.
+    """
 
     inspection: Inspection
     task: ReviewTask | None
     before: Sequence[Seen]
     now: Sequence[Seen]
+    was_settled: bool
+    nameplate: Nameplate | None = None
     is_audited: bool = False
 
     @property
@@ -85,7 +92,7 @@ class Standing:
         """Derived from task and settlement, never stored."""
         if self.task is not None:
             return Stage.ASKED if self.task.state in ("QUEUED", "LEASED") else Stage.ANSWERED
-        return Stage.PASSED if self.inspection.settled_at else Stage.WAITING
+        return Stage.PASSED if self.was_settled else Stage.WAITING
 
     @property
     def is_complete(self) -> bool:
@@ -102,6 +109,11 @@ class Standing:
     def worst_now(self) -> Seen:
         """Of this batch's views."""
         return max(self.now, key=lambda seen: seen.badness)
+
+    @property
+    def capture_ids(self) -> list[int]:
+        """Of all views."""
+        return [seen.capture_id for seen in (*self.before, *self.now)]
 
     @property
     def deadline(self) -> datetime:

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 SLICE_S: Final = 2
 LONGEST_REST_S: Final = 15.0
 DELETE_TRIES: Final = 3
+READERS: Final = 2
 # A batch that could not be taken is tried again while nobody else can have it yet.
 HOLD_ON_S: Final = sqs.VISIBILITY_S * 0.6
 
@@ -170,4 +171,17 @@ def run(stop: threading.Event) -> None:
         except QueueUnavailable as reason:
             rest.take(str(reason))
             continue
-        Consumer(queue, dead).run(stop)
+        read_together(queue, dead, stop)
+
+
+def read_together(queue: Queue, dead: Queue, stop: threading.Event) -> None:
+    """READERS consumers until told to stop: one's wait for SQS is another's time to write."""
+    readers = [
+        threading.Thread(target=Consumer(queue, dead).run, args=(stop,), name=f"consumer-{number}")
+        for number in range(1, READERS)
+    ]
+    for reader in readers:
+        reader.start()
+    Consumer(queue, dead).run(stop)
+    for reader in readers:
+        reader.join()

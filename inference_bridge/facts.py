@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from django.db import IntegrityError, connection
+from django.db import connection
 
 from inference_bridge import references
 from inference_bridge.events import PredictionEvent
 from inference_bridge.references import Key, Kind
 from inference_bridge.routing import Rule
+from traceability.inserts import insert_all
 from traceability.models import (
     Capture,
     Inspection,
@@ -23,6 +25,7 @@ from traceability.models import (
     Site,
     Unit,
 )
+from traceability.nameplates import Nameplate
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +65,36 @@ class Sighting:
         return self.inspection
 
     @property
+    def its_capture(self) -> Capture:
+        """Its capture, once it is recorded."""
+        if self.capture is None:
+            raise AssertionError("a view has its capture once it is recorded")
+        return self.capture
+
+    @property
+    def nameplate(self) -> Nameplate | None:
+        """What is written on the unit, when the event says the same as the rows."""
+        there = self.its_inspection
+        unit = there.unit
+        if (unit.part_revision_id, unit.lot_id, unit.supplier_id) != (
+            self.part_revision_id,
+            self.lot_id,
+            self.supplier_id,
+        ) or (there.line_id, there.station_id) != (self.line_id, self.station_id):
+            return None
+        place, shot = self.event.place, self.event.shot
+        return Nameplate(
+            serial=shot.serial,
+            part_number=shot.part_number or None,
+            part_revision=shot.part_revision if shot.part_number else None,
+            lot=shot.lot or None,
+            supplier=shot.supplier or None,
+            site=self.site.code,
+            line=place.line,
+            station=place.station or None,
+        )
+
+    @property
     def unit_key(self) -> tuple[int, str]:
         """Site and serial number."""
         return self.site.pk, self.event.shot.serial
@@ -91,6 +124,31 @@ def lock(events: Iterable[PredictionEvent]) -> None:
         )
 
 
+# Written out: what these cost through the ORM is the making of the statement, for every batch.
+_TAKEN: Final = """
+SELECT p.source, p.event_id, p.body_sha256 FROM traceability_prediction p
+JOIN unnest(%s::text[], %s::text[]) AS w(source, event_id) USING (source, event_id)
+"""
+_INSPECTIONS: Final = """
+SELECT i.id FROM traceability_inspection i
+JOIN unnest(%s::bigint[], %s::text[]) AS w(site_id, external_id) USING (site_id, external_id)
+ORDER BY i.id FOR UPDATE OF i
+"""
+# NO KEY leaves alone who only points at the unit.
+_UNITS: Final = """
+SELECT u.id FROM traceability_unit u
+JOIN unnest(%s::bigint[], %s::text[]) AS w(site_id, serial) USING (site_id, serial)
+ORDER BY u.id FOR NO KEY UPDATE OF u
+"""
+
+
+def _locked(statement: str, keys: Sequence[tuple[int, str]]) -> list[int]:
+    """Ids of the rows with these (site, name) keys, locked in the order of their ids."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [[site for site, _name in keys], [name for _site, name in keys]])
+        return [pk for (pk,) in cursor.fetchall()]
+
+
 def _number(name: str) -> int:
     digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)
@@ -98,11 +156,9 @@ def _number(name: str) -> int:
 
 def taken_before(events: Sequence[PredictionEvent]) -> dict[tuple[str, str], str]:
     """(source, id) to the body's hash, for those of the events that are known already."""
-    rows = Prediction.objects.filter(
-        source__in={event.source for event in events},
-        event_id__in={event.event_id for event in events},
-    ).values_list("source", "event_id", "body_sha256")
-    return {(source, event_id): digest for source, event_id, digest in rows}
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKEN, [[e.source for e in events], [e.event_id for e in events]])
+        return {(source, event_id): digest for source, event_id, digest in cursor.fetchall()}
 
 
 def find_references(sightings: Sequence[Sighting], *, at: datetime) -> None:
@@ -187,15 +243,10 @@ def _find_models(sightings: Sequence[Sighting], *, at: datetime) -> None:
 
 def find_inspections(sightings: Sequence[Sighting]) -> dict[tuple[int, str], Inspection]:
     """The inspections that are there already, locked, each with its unit."""
-    rows = (
-        Inspection.objects.select_for_update(of=("self",))
-        .select_related("unit")
-        .filter(
-            site__in={s.site.pk for s in sightings},
-            external_id__in={s.event.shot.inspection_id for s in sightings},
-        )
-        .order_by("pk")
-    )
+    there = _locked(_INSPECTIONS, [s.inspection_key for s in sightings])
+    if not there:
+        return {}
+    rows = Inspection.objects.select_related("unit").filter(pk__in=there)
     return {(row.site_id, row.external_id): row for row in rows}
 
 
@@ -208,16 +259,11 @@ def record(
     """Write units, inspections, captures and predictions of a batch."""
     units = _units(sightings, at=at)
     _inspections(sightings, earlier, units, at=at)
-    for s in sightings:
-        s.capture = _capture(s)
-    Capture.objects.bulk_create([s.capture for s in sightings if s.capture])
-    Prediction.objects.bulk_create(
-        [_prediction(s, at=at) for s in sightings], ignore_conflicts=True
-    )
-    # Who comes second waited for the lock and found the row; an odd writer is caught here.
-    written = Prediction.objects.filter(capture__in=[s.capture for s in sightings if s.capture])
-    if written.count() < len(sightings):
-        raise IntegrityError("an event was taken by somebody else meanwhile")
+    captures = insert_all(_capture(s) for s in sightings)
+    for s, capture in zip(sightings, captures, strict=True):
+        s.capture = capture
+    # Whoever comes second waited for the lock and found the row; the unique key stops the rest.
+    insert_all(_prediction(s, at=at) for s in sightings)
 
 
 def _units(sightings: Sequence[Sighting], *, at: datetime) -> dict[tuple[int, str], Unit]:
@@ -225,14 +271,11 @@ def _units(sightings: Sequence[Sighting], *, at: datetime) -> dict[tuple[int, st
     wanted: dict[tuple[int, str], Sighting] = {}
     for s in sightings:
         wanted.setdefault(s.unit_key, s)
-    Unit.objects.bulk_create(
-        [_unit(wanted[key], at=at) for key in sorted(wanted)], ignore_conflicts=True
-    )
-    rows = Unit.objects.select_for_update(no_key=True).filter(
-        site__in={site for site, _serial in wanted},
-        serial__in={serial for _site, serial in wanted},
-    )
-    units = {(unit.site_id, unit.serial): unit for unit in rows.order_by("pk")}
+    there = _locked(_UNITS, list(wanted))
+    rows = Unit.objects.filter(pk__in=there) if there else ()
+    units = {(unit.site_id, unit.serial): unit for unit in rows}
+    new = [_unit(wanted[key], at=at) for key in sorted(wanted.keys() - units.keys())]
+    units |= {(unit.site_id, unit.serial): unit for unit in insert_all(new)}
     filled = [unit for s in sightings if _fill(unit := units[s.unit_key], s)]
     if filled:
         Unit.objects.bulk_update(filled, ["part_revision", "lot", "supplier"])
@@ -267,7 +310,9 @@ def _inspections(
     at: datetime,
 ) -> None:
     made: dict[tuple[int, str], Inspection] = {}
+    views: dict[tuple[int, str], set[str]] = defaultdict(set)
     for s in sightings:
+        views[s.inspection_key].add(s.event.shot.view)
         there = earlier.get(s.inspection_key) or made.get(s.inspection_key)
         if there is None:
             there = made[s.inspection_key] = Inspection(
@@ -282,7 +327,10 @@ def _inspections(
         there.unit = units[s.unit_key]
         there.views_expected = max(there.views_expected, s.event.shot.views_expected)
         s.inspection = there
-    Inspection.objects.bulk_create(list(made.values()))
+    for key, inspection in made.items():
+        if len(views[key]) >= inspection.views_expected:
+            inspection.settled_at = at
+    insert_all(made.values())
 
 
 def _capture(s: Sighting) -> Capture:

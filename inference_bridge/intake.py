@@ -215,13 +215,16 @@ def _record(
     joined = list(earlier.values())
     views = settling.views_of(joined) if joined else {}
     tasks = settling.tasks_of(joined) if joined else {}
+    settled = {inspection.pk for inspection in joined if inspection.settled_at}
     facts.record(sightings, earlier=earlier, at=trail.at)
     by_inspection: dict[int, list[Sighting]] = {}
     for s in sightings:
         by_inspection.setdefault(id(s.inspection), []).append(s)
     settling.settle(
         trail=trail,
-        standings=[_standing(group, views, tasks, at=trail.at) for group in by_inspection.values()],
+        standings=[
+            _standing(group, views, tasks, settled, at=trail.at) for group in by_inspection.values()
+        ],
     )
     for (site_id, site), routes in _counted(sightings).items():
         trail.add(
@@ -237,6 +240,7 @@ def _standing(
     group: Sequence[Sighting],
     views: dict[int, list[Prediction]],
     tasks: dict[int, ReviewTask],
+    settled: set[int],
     *,
     at: datetime,
 ) -> Standing:
@@ -256,11 +260,14 @@ def _standing(
             for prediction in views.get(inspection.pk, ())
         ],
         now=[_seen(s, at=at) for s in group],
+        was_settled=inspection.pk in settled,
+        nameplate=first.nameplate,
     )
 
 
 def _seen(s: Sighting, *, at: datetime) -> Seen:
     return Seen(
+        capture_id=s.its_capture.pk,
         view=s.event.shot.view,
         route=s.route,
         score=s.event.score,

@@ -33,7 +33,6 @@ from review.models import ReviewTask, TaskKind
 from review.queue import TaskDraft, open_tasks
 from traceability import tasks as image_tasks
 from traceability.models import (
-    Capture,
     DeciderKind,
     DispositionKind,
     Inspection,
@@ -86,6 +85,7 @@ def seen_before(prediction: Prediction, *, in_force: Policy, line: str, part_num
         line=line, part_number=part_number, defect_class=prediction.defect_class
     )
     return Seen(
+        capture_id=prediction.capture_id,
         view=prediction.capture.view,
         route=Route(prediction.route),
         score=prediction.score,
@@ -118,7 +118,7 @@ def settle(*, trail: Trail, standings: Sequence[Standing]) -> None:
     dispose_all(trail=trail, drafts=_dispositions(steps), due_at=trail.at)
     alerts.raise_all(trail=trail, standings=[s for s, step in steps if step.alerts])
     _mark_settled([s.inspection for s, step in steps if step.settles], at=trail.at)
-    _prepare_images([s.inspection for s, step in steps if step.opens])
+    _prepare_images([s for s, step in steps if step.opens])
 
 
 def hold_incomplete(*, at: datetime, limit: int = 200) -> int:
@@ -140,6 +140,7 @@ def hold_incomplete(*, at: datetime, limit: int = 200) -> int:
                 task=tasks.get(inspection.pk),
                 before=_seen_of(inspection, views[inspection.pk], at=at),
                 now=(),
+                was_settled=False,
             )
             for inspection in inspections
             if views[inspection.pk]
@@ -164,7 +165,7 @@ def _give_up(trail: Trail, standings: Sequence[Standing]) -> None:
     if unasked:
         drafts = [_task(s, TaskKind.CAPTURE_CHECK, severity) for s in unasked]
         open_tasks(trail=trail, drafts=drafts)
-        _prepare_images([s.inspection for s in unasked])
+        _prepare_images(unasked)
     unjudged = [s for s in standings if s.task is None or s.task.state in ("QUEUED", "LEASED")]
     dispose_all(
         trail=trail,
@@ -285,6 +286,7 @@ def _hold(standing: Standing, cause: Cause) -> Draft:
         policy_version=seen.policy_version,
         model_version=seen.model,
         reason=how.reason,
+        nameplate=standing.nameplate,
     )
 
 
@@ -297,6 +299,7 @@ def _accept(standing: Standing) -> Draft:
         decider=f"{seen.model.name} {seen.model.version}",
         policy_version=seen.policy_version,
         model_version=seen.model,
+        nameplate=standing.nameplate,
     )
 
 
@@ -307,14 +310,9 @@ def _mark_settled(inspections: Sequence[Inspection], *, at: datetime) -> None:
         Inspection.objects.filter(pk__in=[i.pk for i in inspections]).update(settled_at=at)
 
 
-def _prepare_images(inspections: Sequence[Inspection]) -> None:
+def _prepare_images(standings: Sequence[Standing]) -> None:
     """Have the previews made that a person will ask for; a sweep finds what is lost here."""
-    if not inspections:
-        return
-    captures = list(
-        Capture.objects.filter(inspection__in=inspections)
-        .order_by("pk")
-        .values_list("pk", flat=True)
-    )
-    # Robust: the broker may be away, the rows are what counts.
-    transaction.on_commit(lambda: image_tasks.make_previews.delay(captures), robust=True)
+    captures = [capture_id for standing in standings for capture_id in standing.capture_ids]
+    if captures:
+        # Robust: the broker may be away, the rows are what counts.
+        transaction.on_commit(lambda: image_tasks.make_previews.delay(captures), robust=True)

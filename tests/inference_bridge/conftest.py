@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,7 @@ _number = itertools.count(1)
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
     """The emulator's address."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -77,8 +79,6 @@ def take(at: datetime, *bodies: Any) -> list[Outcome]:
     """Take messages as the consumer does."""
     return intake.take(
         actor=system("consumer"),
-        messages=[
-            Incoming(message_id=f"m-{next(_number)}", body=text(body)) for body in bodies
-        ],
+        messages=[Incoming(message_id=f"m-{next(_number)}", body=text(body)) for body in bodies],
         at=at,
     )

@@ -46,7 +46,9 @@ def event(at: datetime, *, score: float = 0.6, **changes: Any) -> dict[str, Any]
                 "score": score,
                 "label": "porosity",
                 "route": "pass",
-                "detections": [{"id": "d1", "label": "porosity", "score": 0.5, "box": [1, 2, 3, 4]}],
+                "detections": [
+                    {"id": "d1", "label": "porosity", "score": 0.5, "box": [1, 2, 3, 4]}
+                ],
             },
         },
     }
@@ -78,7 +80,11 @@ def view(
 
 
 def sns(body: Any) -> dict[str, Any]:
-    return {"Type": "Notification", "TopicArn": "arn:aws:sns:eu-central-1:1:t", "Message": text(body)}
+    return {
+        "Type": "Notification",
+        "TopicArn": "arn:aws:sns:eu-central-1:1:t",
+        "Message": text(body),
+    }
 
 
 def eventbridge(body: Any) -> dict[str, Any]:
@@ -89,8 +95,8 @@ def destination(body: Any) -> dict[str, Any]:
     return {"requestContext": {}, "requestPayload": {}, "responsePayload": body}
 
 
-def callback(body: Any, token: str = "token-1") -> dict[str, Any]:
-    return {"taskToken": token, "event": body}
+def callback(body: Any) -> dict[str, Any]:
+    return {"taskToken": "t-1", "event": body}
 
 
 def s3(bucket: str, key: str) -> dict[str, Any]:

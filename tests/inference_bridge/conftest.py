@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from tests.inference_bridge.messages import text
 from traceability.models import Site
 
 REGION = "eu-central-1"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 _number = itertools.count(1)
 
 
@@ -62,11 +63,11 @@ def queues(endpoint: str) -> Queues:
 
 
 @pytest.fixture
-def plant(db: None, now: datetime) -> Site:
+def plant(db: None) -> Site:
     """plant-1 with line-1: below 0.2 passes, from 0.9 on is held, nothing is sampled."""
     site = factories.site()
     factories.line(site)
-    give_policy(site, now)
+    give_policy(site, LONG_AGO)
     return site
 
 

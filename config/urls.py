@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from django.urls import include, path
 from django.views.i18n import set_language
-from drf_spectacular.views import SpectacularAPIView
 
 import inference_bridge.urls
 import labeling.urls
 import mes_integration.urls
 import retraining.urls
+from config.api_description import ApiDescription
 from config.health import health
 
 api = [
@@ -23,7 +23,7 @@ api = [
 urlpatterns = [
     path("health/", health, name="health"),
     path("language/", set_language, name="set_language"),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", ApiDescription.as_view(), name="schema"),
     path("api/v1/", include(api)),
     path("", include("governance.urls")),
     path("", include("insights.urls")),

@@ -2,7 +2,7 @@
 
 `may` names the roles that are let in; everybody else is refused (403), strangers are asked to sign
 in (302 on pages, 401 on the API). `scope` says what a person of another site meets: `object` a 404,
-`list` the page without anything of this site, `none` a route that belongs to no site.
+`personal` a 404 for everybody but the one whose it is, `list` the page without anything of this site, `none` a route that belongs to no site.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Scope = Literal["object", "list", "none"]
+Scope = Literal["object", "personal", "list", "none"]
 
 ROLES = (
     "operator",
@@ -85,7 +85,7 @@ TABLE = (
     Row("api/v1/review/tasks/<uuid:task_id>/skip", "POST", _JUDGES, "object", body="skip"),
     Row("api/v1/review/tasks/<uuid:task_id>/escalate", "POST", _JUDGES, "object", body="fence"),
     Row("api/v1/review/tasks/<uuid:task_id>/release", "POST", _JUDGES, "object", body="fence"),
-    Row("api/v1/review/decisions/<uuid:decision_id>/undo", "POST", _JUDGES, "object"),
+    Row("api/v1/review/decisions/<uuid:decision_id>/undo", "POST", _JUDGES, "personal"),
     Row("api/v1/predictions", "POST", frozenset({"machine"}), "list", body="prediction"),
     Row("api/v1/write-backs", "GET", _STAFF, "list"),
     Row("api/v1/datasets", "GET", _STAFF, "list"),

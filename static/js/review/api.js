@@ -49,6 +49,7 @@ export class Api {
   /** @param {import("./types.js").Message} message */
   send(message) {
     const path = `/tasks/${message.task}/${message.kind}`;
+    /** @type {Record<string, string>} */
     const headers = message.kind === "decision" ? { "Idempotency-Key": message.key } : {};
     return this.#call("POST", path, { fence: message.fence, ...message.body }, headers);
   }

@@ -25,7 +25,7 @@ export class Notices {
       "×",
     );
     const notice = element(
-      "li",
+      "div",
       { class: isFault ? "notice notice--fault" : "notice", "data-name": name },
       element("p", {}, text),
       ...(href ? [element("a", { class: "button", href }, action)] : []),

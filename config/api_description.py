@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from drf_spectacular.views import SpectacularAPIView
 
 from governance.permissions import DenyUnlessCapable
@@ -13,5 +11,5 @@ from governance.roles import Capability
 class ApiDescription(SpectacularAPIView):
     """OpenAPI 3, as YAML or JSON."""
 
-    capability: ClassVar = Capability.USE_API_SCHEMA
-    permission_classes: ClassVar = [DenyUnlessCapable]
+    capability = Capability.USE_API_SCHEMA
+    permission_classes = (DenyUnlessCapable,)

@@ -54,7 +54,7 @@ app.conf.beat_schedule = {
 class HostedLoop(bootsteps.StartStopStep):
     """A loop in a thread of the worker's main process, started after the pool has forked."""
 
-    requires: ClassVar[tuple[str, ...]] = ("celery.worker.components:Pool",)
+    requires = ("celery.worker.components:Pool",)
     title: ClassVar[str]
     switch: ClassVar[str]
 
@@ -88,11 +88,14 @@ class Heartbeat(HostedLoop):
     switch = "heartbeat_file"
 
     def body(self) -> Callable[[threading.Event], None]:
-        path: Path = settings.LOUPE.heartbeat_file
+        path: Path | None = settings.LOUPE.heartbeat_file
+        if path is None:
+            raise ValueError("LOUPE_HEARTBEAT_FILE names the file to touch")
+        file = path
 
         def beat(stop: threading.Event) -> None:
             while not stop.is_set():
-                path.touch()
+                file.touch()
                 stop.wait(2)
 
         return beat

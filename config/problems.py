@@ -31,9 +31,7 @@ def status_of(refusal: Refusal) -> int:
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's handler: every refusal is {"code", "detail"}; anything unknown stays a 500."""
     if isinstance(error, Refusal):
-        return Response(
-            {"code": error.reason, "detail": error.sentence}, status=status_of(error)
-        )
+        return Response({"code": error.reason, "detail": error.sentence}, status=status_of(error))
     if isinstance(error, exceptions.ValidationError):
         return Response(
             {"code": "invalid", "detail": _first_sentence(error.detail), "fields": error.detail},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.i18n import set_language
 
 import inference_bridge.urls
@@ -12,7 +12,7 @@ import retraining.urls
 from config.api_description import ApiDescription
 from config.health import health
 
-api = [
+api: list[URLPattern | URLResolver] = [
     path("", include("review.api_urls")),
     *inference_bridge.urls.api_urls,
     *mes_integration.urls.api_urls,

@@ -56,7 +56,7 @@ def add_person(
 def add_machine(
     *, actor: Actor, username: str, sites: Sequence[Site], at: datetime
 ) -> tuple[User, str]:
-    """Create a machine that may send predictions for `sites`; returns it and its token, shown once."""
+    """Create a machine that may send predictions for `sites`; returns it with its only token."""
     _check_free(username)
     user = User(username=username)
     user.set_unusable_password()

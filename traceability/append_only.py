@@ -7,8 +7,8 @@ from django.db import migrations
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION loupe_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION '% on % refused: its rows are never changed, only superseded', TG_OP, TG_TABLE_NAME
-        USING ERRCODE = 'integrity_constraint_violation';
+    RAISE EXCEPTION '% on % refused: its rows are never changed, only superseded',
+        TG_OP, TG_TABLE_NAME USING ERRCODE = 'integrity_constraint_violation';
 END
 $$
 """
@@ -21,10 +21,14 @@ class AppendOnly(migrations.RunSQL):
         super().__init__(
             sql=[
                 _FUNCTION,
-                f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
-                "FOR EACH ROW EXECUTE FUNCTION loupe_refuse_change()",
-                f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
-                "FOR EACH STATEMENT EXECUTE FUNCTION loupe_refuse_change()",
+                (
+                    f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
+                    "FOR EACH ROW EXECUTE FUNCTION loupe_refuse_change()"
+                ),
+                (
+                    f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+                    "FOR EACH STATEMENT EXECUTE FUNCTION loupe_refuse_change()"
+                ),
             ],
             reverse_sql=[
                 f"DROP TRIGGER {table}_no_truncate ON {table}",

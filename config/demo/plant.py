@@ -239,4 +239,3 @@ def _why(run: TrainingRun) -> str:
         + " ".join(reasons)
         + " Bring more labelled images, then `make reset` and start again."
     )
-

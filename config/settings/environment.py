@@ -1,4 +1,4 @@
-"""Every setting Loupe reads from the environment, in one typed place; the docs' table is made from it."""
+"""Every setting Loupe reads from the environment; the table in the docs is made from it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-UNSAFE_SECRET_KEY = "unsafe-key-for-local-use-only"
-UNSAFE_MES_SECRET = "demo-mes-secret"
+UNSAFE_SECRET_KEY = "unsafe-key-for-local-use-only"  # noqa: S105  # production refuses it
+UNSAFE_MES_SECRET = "demo-mes-secret"  # noqa: S105  # production refuses it
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -54,7 +54,7 @@ class Environment(BaseSettings):
     aws_region: str = Field(default="eu-central-1", description="AWS region of queues and buckets.")
     prediction_queue: str = Field(
         default="loupe-predictions",
-        description="Name of the SQS queue predictions are read from; empty turns the consumer off.",
+        description="SQS queue predictions are read from; empty turns the consumer off.",
     )
     dead_letter_queue: str = Field(
         default="loupe-predictions-dead",
@@ -83,7 +83,9 @@ class Environment(BaseSettings):
         description="Shared secret of the disposition signature. Production refuses the default.",
     )
     mes_timeout_s: float = Field(
-        default=10.0, gt=0, description="Seconds to wait for the MES before the outcome is uncertain."
+        default=10.0,
+        gt=0,
+        description="Seconds to wait for the MES before the outcome is uncertain.",
     )
     mes_quarantine_s: float = Field(
         default=30.0,

@@ -42,4 +42,6 @@ def _unsafe() -> list[str]:
 
 
 if refusals := _unsafe():
-    raise ImproperlyConfigured("Loupe does not start with these settings:\n- " + "\n- ".join(refusals))
+    raise ImproperlyConfigured(
+        "Loupe does not start with these settings:\n- " + "\n- ".join(refusals)
+    )

@@ -2,7 +2,8 @@
 
 `may` names the roles that are let in; everybody else is refused (403), strangers are asked to sign
 in (302 on pages, 401 on the API). `scope` says what a person of another site meets: `object` a 404,
-`personal` a 404 for everybody but the one whose it is, `list` the page without anything of this site, `none` a route that belongs to no site.
+`personal` a 404 for everybody but the one whose it is, `list` the page without anything of this
+site, `none` a route that belongs to no site.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
 from config.demo import line
-from config.demo.source import remember
+from config.demo.source import Shot, remember
 from inference_bridge.gateways.sqs import prediction_queue
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Command(BaseCommand):
         stop.wait()
 
     def _answer(
-        self, client: httpx.Client, shot: line.Shot, stop: threading.Event
+        self, client: httpx.Client, shot: Shot, stop: threading.Event
     ) -> line.Answer | None:
         """The model's answer, waited for as long as it takes; None when stopped meanwhile."""
         while not stop.is_set():

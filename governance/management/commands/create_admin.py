@@ -19,8 +19,10 @@ from traceability.refusals import Refusal
 class Command(BaseCommand):
     """manage.py create_admin NAME --site CODE"""
 
-    help = "Create an admin (and the site, when it is new). Asks for the password, or reads it "
-    help += "from LOUPE_ADMIN_PASSWORD."
+    help = (
+        "Create an admin (and the site, when it is new). Asks for the password, or reads it "
+        "from LOUPE_ADMIN_PASSWORD."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")

@@ -9,7 +9,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import OperationalError
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiExample, PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -64,7 +64,6 @@ class Predictions(APIView):
             many=False,
         ),
         responses={201: OutcomesShape, 200: OutcomesShape, 207: OutcomesShape},
-        examples=[OpenApiExample("207", value={"results": []}, response_only=True)],
     )
     def post(self, request: Request) -> Response:
         """201: something was taken; 200: all known already; 207: some refused. One alone: 4xx."""

@@ -19,7 +19,7 @@ from governance.audit import Trail
 from governance.roles import Capability
 from inference_bridge import dead_letters, facts, policy, settling
 from inference_bridge.consequences import Seen, Standing, deadline_of
-from inference_bridge.envelopes import Address, Nothing, Sidecars, Unreadable
+from inference_bridge.envelopes import LARGEST, Address, Nothing, Sidecars, Unreadable
 from inference_bridge.events import PredictionEvent, read
 from inference_bridge.facts import Sighting
 from inference_bridge.sifting import Sieve
@@ -88,7 +88,10 @@ class Reading:
 
 def fetch_sidecar(address: Address) -> bytes:
     """The sidecar's bytes; a Refusal when the store cannot give them."""
-    return object_store.store(address.bucket).read(address.key)
+    store = object_store.store(address.bucket)
+    if store.size(address.key) > LARGEST:
+        raise Unreadable("too_large", f"The sidecar {address.key} is larger than 1 MiB.")
+    return store.read(address.key)
 
 
 def take(

@@ -218,6 +218,16 @@ def test_a_sidecar_that_cannot_be_had_is_refused(
     assert DeadLetter.objects.get().code == code
 
 
+def test_a_sidecar_of_any_size_is_not_read(
+    queues: Queues, now: datetime, settings: Settings, tmp_path: Path
+) -> None:
+    settings.LOUPE = settings.LOUPE.model_copy(update={"state": tmp_path})
+    object_store.store("loupe-images").put("a.prediction.json", b" " * (2**20 + 1))
+    queues.send(messages.s3("loupe-images", "a.prediction.json"))
+    consumer(queues, now).step()
+    assert DeadLetter.objects.get().code == "too_large"
+
+
 def test_a_store_that_is_away_leaves_the_message(queues: Queues, now: datetime) -> None:
     def away(_address: object) -> bytes:
         raise StoreUnavailable("loupe-images", "no answer")

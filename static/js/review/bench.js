@@ -91,8 +91,13 @@ function show(held) {
   /** @type {HTMLTextAreaElement} */ (byId("comment")).value = held.choice.comment;
   strip.show(held.task.views, held.pictures);
   firstSeen = 0;
-  showView(0);
+  showView(worstOf(held.task.views));
   performance.measure("loupe:show", { start: began });
+}
+
+/** @param {import("./types.js").View[]} views the first of the highest score is looked at first */
+function worstOf(views) {
+  return views.reduce((worst, view, index) => (view.score > views[worst].score ? index : worst), 0);
 }
 
 /** @param {number} index */

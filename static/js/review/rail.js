@@ -77,8 +77,22 @@ export class Rail {
     say("supplier", unit.supplier ?? "–");
     say("station", [station.line, station.station].filter(Boolean).join(" · "));
     say("captured", task.views[0] ? moment(task.views[0].captured_at, this.language) : "–");
+    this.#quality(task.views);
     say("model", [model.name, model.version].filter(Boolean).join(" ") || "–");
     say("policy", String(task.policy.version));
+  }
+
+  /**
+   * How fit the images are to judge: a word, and the figures when one is not.
+   * @param {import("./types.js").View[]} views
+   */
+  #quality(views) {
+    const unfit = views.find((view) => view.quality.verdict === "unfit");
+    const isKnown = views.some((view) => view.quality.verdict);
+    const word = unfit ? this.strings.image_unfit : this.strings.image_fit;
+    byId("quality").className = unfit ? "state state--warn" : "";
+    say("quality", isKnown ? word : "–");
+    say("quality-figures", unfit ? figuresOf(unfit.quality, this.strings) : "");
   }
 
   /** @param {Task} task */
@@ -96,4 +110,12 @@ export class Rail {
     );
     byId("history-none").hidden = task.history.length > 0;
   }
+}
+
+/** @param {Record<string, unknown>} quality @param {Record<string, string>} strings */
+function figuresOf(quality, strings) {
+  return ["sharpness", "exposure", "glare", "framing"]
+    .filter((name) => typeof quality[name] === "number")
+    .map((name) => `${strings[name]} ${Number(quality[name]).toFixed(2)}`)
+    .join(", ");
 }

@@ -196,6 +196,8 @@ LOGGING = {
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": ENVIRONMENT.log_level},
+    # These tell every call and every due task: at INFO they bury what matters.
+    "loggers": {name: {"level": "WARNING"} for name in ("httpx", "botocore", "celery.app.trace")},
 }
 
 LOUPE = ENVIRONMENT

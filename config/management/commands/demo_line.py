@@ -26,7 +26,8 @@ class Command(BaseCommand):
     help = "Send units down the demo line: image into the store, event onto the queue."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--pace", type=float, default=1.2, help="seconds between units")
+        pace = settings.LOUPE.demo_pace_s
+        parser.add_argument("--pace", type=float, default=pace, help="seconds between units")
         parser.add_argument("--buffer", type=int, default=24, help="units that may wait")
         parser.add_argument("--units", type=int, default=0, help="stop after so many; 0: never")
 

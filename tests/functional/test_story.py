@@ -1,0 +1,165 @@
+"""The whole story in a browser: message in, judged by keyboard, acknowledged, learned, promoted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from config.demo import pictures
+from config.demo.plant import CONTAIN_FROM, LABELS_TO_RETRAIN, PASSWORD, REVIEW_FROM
+from config.demo.source import STORY_SEED, Rings
+from config.runner.ports import any_free
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASSES = {code: str(number) for number, code in enumerate(Rings.classes, start=1)}
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A running `make run`: where its web server, its MES and its model server answer."""
+
+    web: str
+    mes: str
+    model: str
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    """What `make run` starts, in a state folder of its own, with a faster line."""
+    state = tmp_path_factory.mktemp("plant") / "var"
+    told = ("DATABASE_URL", "LOUPE_AWS_ENDPOINT_URL", "DJANGO_SETTINGS_MODULE", "LOUPE_STATE")
+    environment = {name: value for name, value in os.environ.items() if name not in told}
+    environment |= {"LOUPE_STATE": str(state), "LOUPE_DEMO_PACE_S": "0.2"}
+    port = any_free()
+    command = [sys.executable, "-m", "config.runner", "up", "--demo", "--port", str(port)]
+    log = state.parent / "runner.log"
+    with log.open("w") as out:
+        runner = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
+        try:
+            wait_until(lambda: "Stop it with Ctrl-C" in log.read_text(), runner, log, seconds=170)
+            ports = dict(re.findall(r"^\s+(mes|model)\s+ready\s+(\S+)$", log.read_text(), re.M))
+            yield Plant(f"http://127.0.0.1:{port}", ports["mes"], ports["model"])
+        finally:
+            runner.send_signal(signal.SIGINT)
+            runner.wait(timeout=30)
+
+
+def wait_until(
+    is_so: Callable[[], bool], runner: subprocess.Popen[bytes], log: Path, *, seconds: float
+) -> None:
+    """Until it is so; a runner that has ended meanwhile says why."""
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert runner.poll() is None, log.read_text()[-3000:]
+        assert time.monotonic() < until, log.read_text()[-3000:]
+        time.sleep(0.2)  # the condition is another process's output
+
+
+def sign_in(page: Page, plant: Plant, user: str) -> None:
+    page.goto(f"{plant.web}/login/")
+    page.fill("input[name=username]", user)
+    page.fill("input[name=password]", PASSWORD)
+    page.press("input[name=password]", "Enter")
+    expect(page).to_have_url(f"{plant.web}/")
+
+
+def truth(serial: str) -> str | None:
+    """The defect a person sees on this unit of the demo's story."""
+    return pictures.unit(STORY_SEED, int(serial.removeprefix("SN-"))).defect
+
+
+def judge(page: Page, count: int) -> dict[str, str]:
+    """Judge by keyboard alone; serial -> what the MES shall hold in the end."""
+    judged: dict[str, str] = {}
+    while len(judged) < count:
+        expect(page.locator("#accept")).to_be_enabled(timeout=60_000)
+        serial = page.locator("#serial").inner_text()
+        assert serial not in judged
+        defect = truth(serial)
+        if defect is None:
+            page.keyboard.press("a")
+            judged[serial] = "RELEASED"
+        else:
+            page.keyboard.press(f"Shift+Digit{CLASSES[defect]}")
+            page.keyboard.press("r")
+            judged[serial] = "SCRAPPED" if defect == "pore" else "REWORK"
+        expect(page.locator("#serial")).not_to_have_text(serial, timeout=60_000)
+    return judged
+
+
+def doubtful_share(plant: Plant, *, units: int = 60) -> tuple[str, float]:
+    """Version in service, and the share of units far down the line that it would send to review."""
+    doubtful, version = 0, ""
+    with httpx.Client(timeout=30) as client:
+        for unit in islice(pictures.story(STORY_SEED, first=50_000), units):
+            image = unit.photograph().jpeg
+            answer = client.post(
+                f"{plant.model}/invocations", content=image, headers={"Content-Type": "image/jpeg"}
+            )
+            version = answer.headers["X-Loupe-Model-Version"]
+            doubtful += REVIEW_FROM <= json.loads(answer.content)["score"] < CONTAIN_FROM
+    return version, doubtful / units
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(420)
+def test_the_loop_closes_in_front_of_the_user(plant: Plant, browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    sign_in(page, plant, "engineer")
+    expect(page.get_by_role("link", name="To the bench")).to_be_visible()
+    before = doubtful_share(plant)
+    assert before[0] == "1"
+
+    page.goto(f"{plant.web}/review/")
+    judged = judge(page, LABELS_TO_RETRAIN)
+
+    mes = context.new_page()
+    for serial, state in judged.items():
+        row = f'[data-serial="{serial}"][data-state="{state}"]'
+
+        def arrived(wanted: str = row) -> bool:
+            mes.goto(plant.mes)
+            return mes.locator(wanted).count() == 1
+
+        wait_for(arrived, seconds=40)
+    last = next(reversed(judged))
+    page.goto(f"{plant.web}/write-backs/?unit={last}")
+    expect(page.get_by_text("Acknowledged").first).to_be_visible(timeout=30_000)
+
+    page.goto(f"{plant.web}/models/")
+    promote = page.locator("form", has=page.locator("#promote-2"))
+    expect(promote).to_be_visible(timeout=180_000)
+    promote.locator("input[name=reason]").fill("Passed the gate")
+    promote.get_by_role("button", name="Promote").click()
+    expect(page.locator("#model-in-force")).to_contain_text("demo 2")
+
+    wait_for(lambda: doubtful_share(plant, units=1)[0] == "2", seconds=30)
+    after = doubtful_share(plant)
+    assert after[1] < before[1], f"doubtful before {before}, after {after}"
+
+    page.goto(plant.web)
+    first_row = page.locator("table").last.locator("tbody tr").first
+    expect(first_row.locator("td").nth(1)).to_have_text("2", timeout=60_000)
+    context.close()
+
+
+def wait_for(is_so: Callable[[], bool], *, seconds: float) -> None:
+    """Until it is so, or the test fails."""
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.3)  # asks another process again

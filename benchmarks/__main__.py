@@ -11,6 +11,7 @@ from benchmarks.figures import Figure, show
 
 PEOPLE = (12, 32)
 FIRST = PEOPLE[0]
+THIN_SIZE = 300_000
 
 
 def main() -> None:
@@ -22,15 +23,18 @@ def main() -> None:
     server = place.prepare()
     django.setup()
     # Django's modules can be imported from here on only.
-    from benchmarks import ingest, review  # noqa: PLC0415
+    from benchmarks import floor, ingest, review  # noqa: PLC0415
 
     try:
         if chosen.only != "ingest":
-            figures = review.measure_floors(server, size=200_000, people=PEOPLE)
-            figures += review.measure(server, size=10_000, people=PEOPLE)
-            show([*_short(figures), *figures, *_ratio(figures)])
+            floor.fill(THIN_SIZE, max(PEOPLE))
+            figures = review.measure(size=10_000, people=PEOPLE)
+            figures += review.measure_sql(server, people=PEOPLE)
+            show([*_short(figures), *figures, *_ratios(figures)])
             if chosen.large:
-                show(_compared(figures, review.measure(server, size=1_000_000, people=(FIRST,))))
+                small = review.measure(size=10_000, people=(FIRST,), names=("review",))
+                large = review.measure(size=1_000_000, people=(FIRST,), names=("review",))
+                show(_compared(small, large))
         if chosen.only != "review":
             show([Figure(*figure) for figure in ingest.measure()])
     finally:
@@ -40,18 +44,20 @@ def main() -> None:
 def _short(figures: list[Figure]) -> list[Figure]:
     """The figures at the first number of inspectors, under their plain names."""
     ending = f".{FIRST}"
-    return [f._replace(name=f.name.removesuffix(ending)) for f in figures if f.name.endswith(ending)]
+    first = [figure for figure in figures if figure.name.endswith(ending)]
+    return [figure._replace(name=figure.name.removesuffix(ending)) for figure in first]
 
 
-def _ratio(figures: list[Figure]) -> list[Figure]:
-    by_name = {f.name: f.value for f in figures}
+def _ratios(figures: list[Figure]) -> list[Figure]:
+    loops = {f.name: f.value for f in figures}
     return [
         Figure(
-            f"review.loops_to_django_floor.{count}",
-            by_name[f"review.loops_per_s.{count}"] / by_name[f"floor.django.loops_per_s.{count}"],
+            f"review.loops_to_{floor}_floor.{count}",
+            loops[f"review.loops_per_s.{count}"] / loops[f"floor.{floor}.loops_per_s.{count}"],
             "ratio",
         )
         for count in PEOPLE
+        for floor in ("django", "django_thin")
     ]
 
 

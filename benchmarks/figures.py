@@ -17,7 +17,7 @@ class Figure(NamedTuple):
 def show(figures: Sequence[Figure]) -> None:
     """Print the figures for people and scripts alike."""
     for name, value, unit in figures:
-        print(f"{name}\t{value:.4g}\t{unit}", flush=True)  # noqa: T201 - this is the report
+        print(f"{name}\t{value:.4g}\t{unit}", flush=True)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -1,4 +1,4 @@
-"""The bare floors: the same statements with nothing around them, as SQL and as a throw-away view.
+"""The thin floors: a loop's least statements, as SQL and as a throw-away view.
 
 Tables of their own, so that nothing of Loupe (constraints, triggers, indexes) is paid for here.
 """
@@ -44,8 +44,8 @@ WHERE id = (SELECT id FROM floor_task WHERE state IN ('QUEUED', 'LEASED')
 RETURNING id, fence, body
 """
 DECIDE = (
-    "UPDATE floor_task SET state = 'DECIDED' WHERE id = {task} AND fence = {fence}"
-    " AND state = 'LEASED'",
+    """UPDATE floor_task SET state = 'DECIDED' WHERE id = {task} AND fence = {fence}
+    AND state = 'LEASED'""",
     "INSERT INTO floor_decision (task, key, answer) VALUES ({task}, {key}, 'FALSE_CALL')",
     "INSERT INTO floor_label (task, verdict) VALUES ({task}, 'good')",
     """INSERT INTO floor_outbox (task, body) VALUES ({task}, '{{"disposition": "ACCEPT"}}')""",
@@ -74,7 +74,8 @@ class Floor(APIView):
     @staticmethod
     def person(request: Request, cursor: Any) -> int:
         """Who calls."""
-        cursor.execute("SELECT person FROM floor_token WHERE key = %s", [request.headers["X-Token"]])
+        key = request.headers["X-Token"]
+        cursor.execute("SELECT person FROM floor_token WHERE key = %s", [key])
         found: int = cursor.fetchone()[0]
         return found
 
@@ -95,7 +96,8 @@ class FloorDecide(Floor):
 
     def post(self, request: Request, task: int) -> Response:
         """Nothing of interest."""
-        values = {"task": task, "fence": request.data["fence"], "key": str(uuid4())}
+        body: Any = request.data
+        values = {"task": task, "fence": body["fence"], "key": str(uuid4())}
         with transaction.atomic(), connection.cursor() as cursor:
             self.person(request, cursor)
             for statement in DECIDE:

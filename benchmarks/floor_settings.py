@@ -5,4 +5,4 @@ from __future__ import annotations
 from config.settings.local import *  # noqa: F403
 
 ROOT_URLCONF = "benchmarks.floor_urls"
-MIDDLEWARE: list[str] = []
+MIDDLEWARE = []

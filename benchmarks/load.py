@@ -54,8 +54,8 @@ class Loupe(Connection):
         self.post(f"/api/v1/review/tasks/{task['id']}/decision", body, **key)
 
 
-class Floor(Connection):
-    """The same against the bare floor."""
+class ThinFloor(Connection):
+    """The same against the thin floor."""
 
     def claim(self) -> dict[str, Any] | None:
         """The next task."""
@@ -67,7 +67,24 @@ class Floor(Connection):
         self.post(f"/decide/{task['id']}", {"fence": task["fence"]})
 
 
-KINDS = {"loupe": Loupe, "floor": Floor}
+class LiteralFloor(Connection):
+    """The same against the floor of Loupe's own statements."""
+
+    def claim(self) -> dict[str, Any] | None:
+        """The next task."""
+        task: dict[str, Any] = self.post("/literal/claim", {"count": 1})["tasks"][0]
+        return task
+
+    def decide(self, task: dict[str, Any]) -> None:
+        """Decide it."""
+        self.post(f"/literal/decide/{task['id']}", {"fence": task["fence"]})
+
+
+KINDS: dict[str, type[Loupe | ThinFloor | LiteralFloor]] = {
+    "loupe": Loupe,
+    "thin": ThinFloor,
+    "literal": LiteralFloor,
+}
 
 
 @dataclass

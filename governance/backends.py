@@ -11,10 +11,11 @@ from governance.access import Granted, Scope
 from governance.models import User
 from governance.roles import Role
 from traceability.models import Site
+from traceability.statements import prepared
 
 _USER: Final = tuple(field.attname for field in User._meta.concrete_fields)  # noqa: SLF001
 _SITE: Final = tuple(field.attname for field in Site._meta.concrete_fields)  # noqa: SLF001
-_LOOK_UP: Final = f"""
+LOOK_UP: Final = f"""
 SELECT {", ".join(f"u.{name}" for name in _USER)}, g.role, g.line_id,
     {", ".join(f"s.{name}" for name in _SITE)}
 FROM governance_user u
@@ -32,8 +33,8 @@ class GrantedUserBackend(ModelBackend):
 
     def get_user(self, user_id: int) -> Any:
         """The active user of this id with his grants, or None."""
-        with connection.cursor() as cursor:
-            cursor.execute(_LOOK_UP, [user_id])
+        with prepared() as cursor:
+            cursor.execute(LOOK_UP, [user_id])
             rows = cursor.fetchall()
         if not rows:
             return None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
-from django.db import connection
 from django.utils import timezone
 
-_LOOK_UP: Final = (
+from traceability.statements import prepared
+
+LOOK_UP: Final = (
     "SELECT session_data FROM django_session WHERE session_key = %s AND expire_date > %s"
 )
 
@@ -18,8 +19,8 @@ class SessionStore(DatabaseStore):
 
     def load(self) -> dict[str, Any]:
         """What the session holds; nothing when it has run out or is gone."""
-        with connection.cursor() as cursor:
-            cursor.execute(_LOOK_UP, [self.session_key, timezone.now()])
+        with prepared() as cursor:
+            cursor.execute(LOOK_UP, [self.session_key, timezone.now()])
             row = cursor.fetchone()
         if row is None:
             self._session_key = None

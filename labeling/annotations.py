@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
 from django.utils.translation import gettext as _
 
 from governance.audit import Trail
@@ -17,6 +16,7 @@ from labeling.regions import Region
 from traceability.inserts import insert_all
 from traceability.models import Inspection
 from traceability.refusals import Invalid
+from traceability.statements import prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def withdraw(*, trail: Trail, decision: UUID) -> None:
 
 
 # Each capture with its latest prediction and the label it has.
-_CAPTURES: Final = """
+CAPTURES: Final = """
 SELECT DISTINCT ON (c.id) c.id, c.view, c.width, c.height, p.id, p.score, to_json(p.detections),
     (SELECT max(l.id) FROM labeling_label l WHERE l.capture_id = c.id)
 FROM traceability_capture c LEFT JOIN traceability_prediction p ON p.capture_id = c.id
@@ -125,8 +125,8 @@ WHERE c.inspection_id = %s ORDER BY c.id, p.id DESC
 
 
 def _captures(inspection: Inspection) -> list[_Seen]:
-    with connection.cursor() as cursor:
-        cursor.execute(_CAPTURES, [inspection.pk])
+    with prepared() as cursor:
+        cursor.execute(CAPTURES, [inspection.pk])
         rows = cursor.fetchall()
     return [
         _Seen(

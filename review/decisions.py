@@ -38,6 +38,7 @@ from traceability.models import (
 )
 from traceability.nameplates import Nameplate
 from traceability.refusals import Conflict, Invalid, Unknown
+from traceability.statements import prepared
 
 
 class UndoClosed(Conflict):
@@ -101,7 +102,7 @@ def decide(
 # Closes the task if, and only if, the fence and the holder are still the ones claimed, and brings
 # what the verdict is recorded with. A lease that has run out still counts while nobody else has
 # taken the task.
-_TAKE: Final = f"""
+TAKE: Final = f"""
 WITH taken AS (
     UPDATE review_reviewtask t SET state = 'DECIDED', holder_id = NULL, lease_expires_at = NULL
     WHERE t.uuid = %(task)s AND t.fence = %(fence)s AND t.holder_id = %(holder)s
@@ -157,8 +158,8 @@ def _take(actor: Actor, held: Lease) -> _Taken | None:
         "line_sites": [s.site_id for s in scopes if s.line_id is not None],
         "lines": [s.line_id for s in scopes if s.line_id is not None],
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_TAKE, values)
+    with prepared() as cursor:
+        cursor.execute(TAKE, values)
         row = cursor.fetchone()
     if row is None:
         return None

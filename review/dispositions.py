@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
-
 from governance.audit import Trail
 from mes_integration import outbox
 from traceability.inserts import insert_all
@@ -23,6 +21,7 @@ from traceability.models import (
     Unit,
 )
 from traceability.nameplates import Nameplate
+from traceability.statements import prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +39,7 @@ class Draft:
     nameplate: Nameplate | None = None
 
 
-_ADVANCE_ONE: Final = """
+ADVANCE_ONE: Final = """
 UPDATE traceability_unit SET disposition = %s, disposition_revision = disposition_revision + 1
 WHERE id = %s RETURNING id, site_id, serial, disposition_revision
 """
@@ -99,9 +98,9 @@ def _advance(drafts: Sequence[Draft]) -> dict[int, tuple[int, int, str, int]]:
     """Each unit's (id, site, serial, last revision) after all its drafts."""
     kinds = [str(draft.kind) for draft in drafts]
     units = [draft.inspection.unit_id for draft in drafts]
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         if len(drafts) == 1:
-            cursor.execute(_ADVANCE_ONE, [kinds[0], units[0]])
+            cursor.execute(ADVANCE_ONE, [kinds[0], units[0]])
         else:
             cursor.execute(_ADVANCE, [kinds, units])
         return {row[0]: row for row in cursor.fetchall()}

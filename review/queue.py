@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Value
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
@@ -26,6 +25,7 @@ from review.models import ReviewTask, Skip, TaskKind, TaskState
 from review.transitions import check_transition
 from traceability.models import DeciderKind, DispositionKind, Inspection, Site
 from traceability.refusals import Conflict, Invalid, Refusal, Unknown
+from traceability.statements import prepared
 
 OPEN = (TaskState.QUEUED, TaskState.LEASED)
 MOST_AT_ONCE = 4
@@ -100,6 +100,7 @@ def _task(draft: TaskDraft, *, at: datetime) -> ReviewTask:
 
 
 # The partial index review_task_open has the queue in its order: the claim reads from its front.
+# The count is part of the text: only so the server can plan once for every claim.
 _CLAIM: Final = f"""
 WITH picked AS (
     SELECT t.id FROM review_reviewtask t
@@ -111,7 +112,7 @@ WITH picked AS (
       AND NOT EXISTS (
           SELECT 1 FROM review_skip s WHERE s.task_id = t.id AND s.inspector_id = %(holder)s)
     ORDER BY t.due, t.severity, t.opened_at, t.id
-    LIMIT %(count)s
+    LIMIT {{count}}
     FOR UPDATE OF t SKIP LOCKED
 ), claimed AS (
     UPDATE review_reviewtask t
@@ -123,6 +124,7 @@ WITH picked AS (
 {claimed.SELECT.format(source="claimed")}
 ORDER BY t.due, t.severity, t.opened_at, t.id
 """  # noqa: S608  # constants only
+CLAIM: Final = {count: _CLAIM.format(count=count) for count in range(1, MOST_AT_ONCE + 1)}
 
 
 def claim(
@@ -144,12 +146,11 @@ def claim(
         "lines": [s.line_id for s in scopes if s.line_id is not None],
         "escalated": escalated,
         "holder": actor.user_id,
-        "count": count,
         "lease": lease,
     }
     with audit.recorded(actor=actor, at=at) as trail:
-        with connection.cursor() as cursor:
-            cursor.execute(_CLAIM, values)
+        with prepared() as cursor:
+            cursor.execute(CLAIM[count], values)
             tasks = [claimed.read(row) for row in cursor.fetchall()]
         if not tasks:
             trail.nothing_changed()
@@ -163,7 +164,7 @@ _ONE: Final = claimed.SELECT.format(source="review_reviewtask") + " WHERE t.id =
 
 def shown(*, task_id: int) -> ClaimedTask:
     """One task with everything the bench shows of it, in one query."""
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(_ONE, [task_id])
         return claimed.read(cursor.fetchone())
 
@@ -262,12 +263,16 @@ class QueueFigures:
 
 def figures(*, actor: Actor, site: Site) -> QueueFigures:
     """What waits for this actor at this site, at a cost that does not grow with the queue."""
-    waiting = ReviewTask.objects.filter(actor.within(Capability.REVIEW), site=site, state__in=OPEN)
-    first = waiting.order_by("due", "severity", "opened_at", "id").first()
+    # In the order of the index, counting too: without an order the server may read the table from
+    # its front, where the tasks long decided lie.
+    waiting = ReviewTask.objects.filter(
+        actor.within(Capability.REVIEW), site=site, state__in=OPEN
+    ).order_by("due", "severity", "opened_at", "id")
+    first = waiting.values_list("deadline", "opened_at").first()
     return QueueFigures(
         waiting=len(waiting.values_list("pk", flat=True)[:COUNTED_UP_TO]),
-        oldest_deadline=first.deadline if first else None,
-        oldest_opened_at=first.opened_at if first else None,
+        oldest_deadline=first[0] if first else None,
+        oldest_opened_at=first[1] if first else None,
     )
 
 

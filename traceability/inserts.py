@@ -16,6 +16,8 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Field, Model
 
+from traceability.statements import prepared
+
 M = TypeVar("M", bound=Model)
 
 _INSERT: Final = (
@@ -32,8 +34,8 @@ def insert_all(rows: Iterable[M]) -> list[M]:
         model = type(instances[0])
         names = [field.attname for field in _fields(model)]
         values = [{name: getattr(one, name) for name in names} for one in instances]
-        with connection.cursor() as cursor:
-            cursor.execute(f"{_statement(model)} RETURNING id", [_encoded(values)])
+        with prepared() as cursor:
+            cursor.execute(f"{statement(model)} RETURNING id", [encoded(values)])
             for one, (pk,) in zip(instances, cursor.fetchall(), strict=True):
                 one.pk = pk
                 one._state.adding, one._state.db = False, connection.alias  # noqa: SLF001  # as Django's own insert leaves it
@@ -43,8 +45,8 @@ def insert_all(rows: Iterable[M]) -> list[M]:
 def insert_values(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows given as {attname: value}, every column but the id; nothing is read back."""
     if rows:
-        with connection.cursor() as cursor:
-            cursor.execute(_statement(model), [_encoded(rows)])
+        with prepared() as cursor:
+            cursor.execute(statement(model), [encoded(rows)])
 
 
 @cache
@@ -53,7 +55,8 @@ def _fields(model: type[Model]) -> tuple[Field[Any, Any], ...]:
 
 
 @cache
-def _statement(model: type[Model]) -> str:
+def statement(model: type[Model]) -> str:
+    """The insert for a model; its one parameter is a JSON list of rows by attname."""
     quote = connection.ops.quote_name
     fields = _fields(model)
     return _INSERT.format(
@@ -69,7 +72,8 @@ def _type(field: Field[Any, Any]) -> str:
     return "text" if found.startswith("varchar") else found
 
 
-def _encoded(rows: Sequence[Mapping[str, Any]]) -> str:
+def encoded(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as the statement wants them. Raises TypeError for what is no column's value."""
     return json.dumps(rows, default=_plain, allow_nan=False)
 
 

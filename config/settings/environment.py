@@ -120,7 +120,9 @@ class Environment(BaseSettings):
     demo: bool = Field(
         default=False, description="Demo logins and the demo line; refused in production."
     )
-    demo_pace_s: float = Field(default=1.2, ge=0, description="Seconds between the demo line's units.")
+    demo_pace_s: float = Field(
+        default=1.2, ge=0, description="Seconds between units of the demo line."
+    )
     hosts_consumer: bool = Field(
         default=True, description="Whether this worker reads the prediction queue."
     )

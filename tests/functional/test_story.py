@@ -50,7 +50,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         runner = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
         try:
             wait_until(lambda: "Stop it with Ctrl-C" in log.read_text(), runner, log, seconds=170)
-            ports = dict(re.findall(r"^\s+(mes|model)\s+ready\s+(\S+)$", log.read_text(), re.M))
+            ports = dict(re.findall(r"^\s+(mes|model)\s+ready\s+(\S+)$", log.read_text(), re.MULTILINE))
             yield Plant(f"http://127.0.0.1:{port}", ports["mes"], ports["model"])
         finally:
             runner.send_signal(signal.SIGINT)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
 from celery import Celery, bootsteps
@@ -52,11 +50,16 @@ app.conf.beat_schedule = {
 
 
 class HostedLoop(bootsteps.StartStopStep):
-    """A loop in a thread of the worker's main process, started after the pool has forked."""
+    """A loop in a thread of the worker's main process, started after the pool has forked.
+
+    `runs` names a function that takes an event and returns soon after it is set; it is imported
+    when the worker starts, because its modules need Django's apps.
+    """
 
     requires = ("celery.worker.components:Pool",)
     title: ClassVar[str]
     switch: ClassVar[str]
+    runs: ClassVar[str]
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
@@ -64,14 +67,10 @@ class HostedLoop(bootsteps.StartStopStep):
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def body(self) -> Callable[[threading.Event], None]:
-        """The function that runs until its event is set."""
-        raise NotImplementedError(self.title)
-
     def start(self, parent: Any) -> None:
         self._stop.clear()
         self._thread = threading.Thread(
-            target=self.body(), args=(self._stop,), name=self.title, daemon=True
+            target=import_string(self.runs), args=(self._stop,), name=self.title, daemon=True
         )
         self._thread.start()
 
@@ -86,30 +85,15 @@ class Heartbeat(HostedLoop):
 
     title = "heartbeat"
     switch = "heartbeat_file"
-
-    def body(self) -> Callable[[threading.Event], None]:
-        path: Path | None = settings.LOUPE.heartbeat_file
-        if path is None:
-            raise ValueError("LOUPE_HEARTBEAT_FILE names the file to touch")
-        file = path
-
-        def beat(stop: threading.Event) -> None:
-            while not stop.is_set():
-                file.touch()
-                stop.wait(2)
-
-        return beat
+    runs = "config.heartbeat.run"
 
 
 class Consumer(HostedLoop):
-    """Reads predictions from SQS. Its modules need Django's apps, so they load when it starts."""
+    """Reads predictions from SQS."""
 
     title = "consumer"
     switch = "hosts_consumer"
-
-    def body(self) -> Callable[[threading.Event], None]:
-        run: Callable[[threading.Event], None] = import_string("inference_bridge.consumer.run")
-        return run
+    runs = "inference_bridge.consumer.run"
 
 
 class Relay(HostedLoop):
@@ -117,10 +101,7 @@ class Relay(HostedLoop):
 
     title = "relay"
     switch = "hosts_relay"
-
-    def body(self) -> Callable[[threading.Event], None]:
-        run: Callable[[threading.Event], None] = import_string("mes_integration.delivery.run")
-        return run
+    runs = "mes_integration.delivery.run"
 
 
 for loop in (Heartbeat, Consumer, Relay):

@@ -1,7 +1,7 @@
 # Everything a person does with this checkout. `make help` lists it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check check-style check-types check-rules fmt bench reset lock browser
+.PHONY: help run test check check-style check-types check-rules fmt bench bench-large reset lock browser
 
 PORT ?= 8000
 IMAGES ?=
@@ -15,7 +15,7 @@ RUNS := .venv/runs-$(shell cksum < requirements.txt | tr ' ' '-')
 TESTS := .venv/tests-$(shell cksum < requirements-dev.txt | tr ' ' '-')
 
 help: ## list what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "  make %-7s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 run: $(RUNS) ## start everything with a demo plant [IMAGES=folder] [PORT=8000]
 	@$(LOUPE) up --demo --port $(PORT) $(if $(IMAGES),--images "$(IMAGES)")
@@ -44,6 +44,9 @@ fmt: $(TESTS) ## format the code and mend what can be mended
 
 bench: $(TESTS) ## measure the review loop and the intake
 	.venv/bin/python -m benchmarks
+
+bench-large: $(TESTS) ## the same with a backlog of a million units (takes many minutes)
+	.venv/bin/python -m benchmarks --large
 
 reset: $(RUNS) ## delete everything the runs have kept in var/
 	@$(LOUPE) reset

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -28,7 +29,10 @@ PAGE_SIZE = 50
 @page(Capability.SEE_WRITE_BACKS)
 def write_backs(request: HttpRequest) -> HttpResponse:
     """The newest write-backs, by state where one is chosen."""
-    return render(request, "mes_integration/write_backs.html", _table(request))
+    # The demo's MES has a page of its own; a plant's MES address is a machine's.
+    demo_mes = settings.LOUPE.mes_url if settings.LOUPE.demo else ""
+    context = {**_table(request), "demo_mes": demo_mes}
+    return render(request, "mes_integration/write_backs.html", context)
 
 
 @require_safe

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 
@@ -34,9 +37,12 @@ def _variable(name: str, field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo) -> str:
+    """As it is written in the environment."""
     value = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, SecretStr):
         return "*unsafe, for local use only*"
     if value is None or value in ("", []):
         return "*empty*"
-    return f"`{str(value).replace(str(ROOT), '.')}`"
+    if isinstance(value, Path):
+        return f"`{value.relative_to(ROOT)}`"
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"

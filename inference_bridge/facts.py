@@ -125,6 +125,8 @@ def lock(events: Iterable[PredictionEvent]) -> None:
 
 
 # Written out: what these cost through the ORM is the making of the statement, for every batch.
+# NO KEY leaves alone who only points at the row: a verdict's disposition names the inspection while
+# its task, for which the intake waits here, is still locked by it.
 _TAKEN: Final = """
 SELECT p.source, p.event_id, p.body_sha256 FROM traceability_prediction p
 JOIN unnest(%s::text[], %s::text[]) AS w(source, event_id) USING (source, event_id)
@@ -132,9 +134,8 @@ JOIN unnest(%s::text[], %s::text[]) AS w(source, event_id) USING (source, event_
 _INSPECTIONS: Final = """
 SELECT i.id FROM traceability_inspection i
 JOIN unnest(%s::bigint[], %s::text[]) AS w(site_id, external_id) USING (site_id, external_id)
-ORDER BY i.id FOR UPDATE OF i
+ORDER BY i.id FOR NO KEY UPDATE OF i
 """
-# NO KEY leaves alone who only points at the unit.
 _UNITS: Final = """
 SELECT u.id FROM traceability_unit u
 JOIN unnest(%s::bigint[], %s::text[]) AS w(site_id, serial) USING (site_id, serial)

@@ -125,7 +125,8 @@ def hold_incomplete(*, at: datetime, limit: int = 200) -> int:
     """Hold units of inspections that have missed a view for too long; returns how many it found."""
     with audit.recorded(actor=system("incomplete"), at=at) as trail:
         inspections = list(
-            Inspection.objects.select_for_update(skip_locked=True, of=("self",))
+            # As in `facts`: a verdict that points at the inspection does not wait for this.
+            Inspection.objects.select_for_update(skip_locked=True, of=("self",), no_key=True)
             .select_related("line", "unit__part_revision__part_number")
             .filter(settled_at__isnull=True, opened_at__lt=at - PATIENCE)
             .order_by("opened_at")[:limit]

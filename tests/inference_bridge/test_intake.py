@@ -11,13 +11,16 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from governance.access import Actor
 from governance.models import AuditEntry
+from inference_bridge import settling
 from inference_bridge.intake import Status
 from inference_bridge.models import Alert, DeadLetter
 from inference_bridge.routing import Rule
 from inference_bridge.settling import hold_incomplete
 from labeling.models import DefectClass
-from review.models import ReviewTask, TaskKind
+from review import decisions, queue
+from review.models import Answer, ReviewTask, TaskKind
 from tests import factories
 from tests.inference_bridge.conftest import give_policy, take
 from tests.inference_bridge.messages import event, view
@@ -25,6 +28,7 @@ from traceability.identifiers import new_id
 from traceability.models import (
     Capture,
     Disposition,
+    DispositionKind,
     Inspection,
     Line,
     Prediction,
@@ -418,6 +422,47 @@ def test_an_incomplete_inspection_with_a_task_is_held_once(now: datetime) -> Non
         ("SN-1", "HOLD"),
         ("SN-2", "HOLD"),
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("through", ["a late view", "the sweep"])
+def test_a_verdict_is_recorded_while_its_inspection_is_worked_on(
+    now: datetime, monkeypatch: pytest.MonkeyPatch, plant: Site, through: str
+) -> None:
+    take(now, view(now, of="SN-1", name="top", score=0.5))
+    mine = factories.actor(at=plant)
+    [held] = queue.claim(actor=mine, site=plant, count=1, lease=timedelta(seconds=90), at=now)
+    lease = queue.Lease(held.uuid, held.fence)
+    plain = settling.tasks_of
+
+    def after_a_verdict(inspections: Any) -> Any:
+        # The inspection is locked by now, and its task is what is wanted next.
+        thread = threading.Thread(target=_judge, args=(mine, lease, now))
+        thread.start()
+        thread.join(timeout=30)
+        return plain(inspections)
+
+    monkeypatch.setattr(settling, "tasks_of", after_a_verdict)
+    if through == "the sweep":
+        hold_incomplete(at=now + timedelta(minutes=3))
+    else:
+        take(now, view(now, of="SN-1", name="side", score=0.1))
+    assert ReviewTask.objects.get().state == "DECIDED"
+    assert Unit.objects.get().disposition == "ACCEPT"
+
+
+def _judge(actor: Actor, held: queue.Lease, at: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '2s'")
+    decisions.decide(
+        actor=actor,
+        held=held,
+        verdict=decisions.Verdict(answer=Answer.FALSE_CALL, disposition=DispositionKind.ACCEPT),
+        key="key-00000001",
+        undo_window=timedelta(seconds=8),
+        at=at,
+    )
+    connection.close()
 
 
 # --- cost ---

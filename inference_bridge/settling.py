@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -30,7 +30,7 @@ from labeling.catalogue import SEVERITY_RANK, learn
 from labeling.models import Severity
 from review.dispositions import Draft, dispose_all
 from review.models import ReviewTask, TaskKind
-from review.queue import TaskDraft, open_tasks
+from review.queue import OPEN, TaskDraft, open_tasks
 from traceability import tasks as image_tasks
 from traceability.models import (
     DeciderKind,
@@ -258,7 +258,10 @@ def _raise_tasks(
 
 
 def _dispositions(steps: Sequence[tuple[Standing, Step]]) -> list[Draft]:
-    """Holds first: a unit held in this very batch is not accepted by it."""
+    """Holds first: a unit held in this very batch is not accepted by it.
+
+    Nor is one that a person is asked about: his answer to the other inspection decides.
+    """
     holds = [
         (standing, step.hold)
         for standing, step in steps
@@ -266,14 +269,24 @@ def _dispositions(steps: Sequence[tuple[Standing, Step]]) -> list[Draft]:
         and (step.opens or standing.inspection.unit.disposition != DispositionKind.HOLD)
     ]
     held = {standing.inspection.unit_id for standing, _cause in holds}
-    accepted = [
-        _accept(standing)
+    passing = [
+        standing
         for standing, step in steps
         if step.accepts
         and standing.inspection.unit_id not in held
         and lifts_nothing(standing.inspection.unit.disposition)
     ]
+    asked = _asked_about({standing.inspection.unit_id for standing in passing})
+    accepted = [_accept(s) for s in passing if s.inspection.unit_id not in asked]
     return [_hold(standing, cause) for standing, cause in holds] + accepted
+
+
+def _asked_about(units: Collection[int]) -> set[int]:
+    """Those of the units with an open question; an audit sample's unit was accepted already."""
+    if not units:
+        return set()
+    tasks = ReviewTask.objects.filter(unit__in=units, state__in=OPEN).exclude(kind=TaskKind.AUDIT)
+    return set(tasks.values_list("unit_id", flat=True))
 
 
 def _hold(standing: Standing, cause: Cause) -> Draft:

@@ -395,6 +395,19 @@ def test_a_model_never_lifts_a_hold(now: datetime) -> None:
     assert Unit.objects.get(serial="SN-3").disposition == "HOLD"
 
 
+def test_a_model_does_not_accept_a_unit_a_person_is_asked_about(now: datetime) -> None:
+    same = {"data__capture__serial": "SN-1"}
+    take(now, event(now, score=0.5, **same))
+    take(now, event(now, score=0.1, data__site__station="st-2", **same))
+    both = {"data__capture__serial": "SN-2"}
+    take(now, event(now, score=0.1, **both), event(now, score=0.5, **both))
+    assert not Disposition.objects.exists()
+    # Once he has answered, the model may pass it again.
+    ReviewTask.objects.update(state="DECIDED")
+    take(now, event(now, score=0.1, **same))
+    assert Unit.objects.get(serial="SN-1").disposition == "ACCEPT"
+
+
 def test_an_inspection_that_misses_a_view_is_held_and_asked_about(now: datetime) -> None:
     take(now, view(now, of="SN-1", name="top", score=0.1), event(now, score=0.1))
     assert hold_incomplete(at=now + timedelta(seconds=119)) == 0

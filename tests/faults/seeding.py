@@ -1,0 +1,38 @@
+"""Fills a plant with open tasks and signs inspectors in: `python -m tests.faults.seeding 60 4`.
+
+Prints the inspectors' request headers as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import django
+
+django.setup()
+
+from django.conf import settings  # noqa: E402  # models need the apps
+from django.test import Client  # noqa: E402
+
+from benchmarks import backlog  # noqa: E402
+
+# Cookie and header agree: that is all the check against forged requests asks for.
+TOKEN = "a" * 32
+
+
+def main(tasks: int, people: int) -> None:
+    """Tasks in the queue, and headers of that many signed-in inspectors."""
+    backlog.fill(size=tasks)
+    headers = []
+    for user in backlog.inspectors(people):
+        client = Client()
+        client.force_login(user)
+        key = client.cookies[settings.SESSION_COOKIE_NAME].value
+        cookies = f"{settings.SESSION_COOKIE_NAME}={key}; {settings.CSRF_COOKIE_NAME}={TOKEN}"
+        headers.append({"Cookie": cookies, "X-CSRFToken": TOKEN})
+    json.dump(headers, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,77 @@
+"""Celery on PGMQ: what a killed worker was doing is done by the next one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+
+from tests.faults.plant import QUIET, ROOT, Plant, Process, kill_one, until
+
+APP = "tests.faults.broker_app"
+# More than two workers' hands can hold: some wait in the queue, some in the killed worker.
+TASKS = 12
+_SEND = f"""
+from {APP} import work
+for number in range({TASKS}):
+    work.delay(number)
+"""
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def plant(make_plant: Callable[..., Plant]) -> Plant:
+    """A plant with the tables the task writes to, and its tasks sent."""
+    made = make_plant()
+    environment = {**made.environment, "FAULTS_FOLDER": str(made.folder)}
+    made = Plant(made.url, made.folder, environment)
+    with made.connect() as connection:
+        connection.execute("CREATE TABLE started (number int NOT NULL)")
+        connection.execute("CREATE TABLE done (number int PRIMARY KEY)")
+    subprocess.run([sys.executable, "-c", _SEND], cwd=ROOT, env=environment, check=True)
+    return made
+
+
+def worker(plant: Plant) -> AbstractContextManager[Process]:
+    arguments = ("celery", "--app", APP, "worker", "--concurrency", "2", *QUIET)
+    return plant.process("worker", *arguments, "--loglevel", "INFO")
+
+
+def waiting(plant: Plant) -> int:
+    return plant.count("SELECT count(*) FROM pgmq.q_faults")
+
+
+def all_done(plant: Plant) -> bool:
+    return plant.count("SELECT count(*) FROM done") == TASKS and waiting(plant) == 0
+
+
+def test_what_a_killed_worker_was_doing_is_done_by_the_next_one(plant: Plant) -> None:
+    assert waiting(plant) == TASKS
+    with worker(plant) as first:
+        until(lambda: plant.count("SELECT count(*) FROM started") >= 2, what=str(first.log))
+        first.kill()
+    begun = {number for (number,) in plant.rows("SELECT number FROM started")}
+    assert begun
+    assert plant.count("SELECT count(*) FROM done") == 0
+    assert waiting(plant) == TASKS
+
+    (plant.folder / "gate").touch()
+    with worker(plant) as second:
+        until(lambda: all_done(plant), seconds=60, what=str(second.log))
+    again = dict(plant.rows("SELECT number, count(*) FROM started GROUP BY number"))
+    assert again.keys() == set(range(TASKS))
+    assert all(again[number] >= 2 for number in begun)
+
+
+def test_a_task_whose_process_is_killed_goes_back_to_the_queue(plant: Plant) -> None:
+    with worker(plant) as running:
+        until(lambda: plant.count("SELECT count(*) FROM started") >= 2, what=str(running.log))
+        for child in running.children():
+            kill_one(child)
+        (plant.folder / "gate").touch()
+        until(lambda: all_done(plant), seconds=60, what=str(running.log))
+    assert plant.count("SELECT count(*) FROM started") > TASKS

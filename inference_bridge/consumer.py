@@ -49,19 +49,36 @@ class Consumer:
         self._actor: Actor = system("consumer")
 
     def run(self, stop: threading.Event) -> None:
-        """Read until told to stop; whatever fails outside is waited for."""
+        """Read until told to stop; whatever fails is said and waited for."""
         rest = Rest(stop)
         while not stop.is_set():
             try:
-                received = self._queue.receive(wait_s=SLICE_S)
-            except QueueUnavailable as reason:
-                rest.take(f"the prediction queue cannot be read: {reason}")
-                continue
-            close_old_connections()
-            if received:
-                self._take_patiently(received, stop, rest)
-            rest.over()
+                self._turn(stop, rest)
+            except Exception:
+                # A reader that ends with a fault would leave its queue unread without a word.
+                log.exception("a reader of the prediction queue met a fault")
+                rest.take("the prediction queue is read again after a fault")
         connection.close()
+
+    def _turn(self, stop: threading.Event, rest: Rest) -> None:
+        """Receive once and take what came, unless something outside is away."""
+        try:
+            # First: the queue gives a message out a few times only, and none may be spent while
+            # nothing can be written.
+            close_old_connections()
+            connection.ensure_connection()
+        except Error as reason:
+            connection.close()
+            rest.take(f"the database does not answer: {reason}")
+            return
+        try:
+            received = self._queue.receive(wait_s=SLICE_S)
+        except QueueUnavailable as reason:
+            rest.take(f"the prediction queue cannot be read: {reason}")
+            return
+        if received:
+            self._take_patiently(received, stop, rest)
+        rest.over()
 
     def step(self, *, wait_s: int = 0) -> int:
         """Receive once and take what came; returns how many messages that were."""

@@ -21,6 +21,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import Settings
 
 from inference_bridge import alerts, intake, tasks
@@ -285,6 +286,43 @@ def test_the_loop_outlives_a_queue_that_does_not_answer(now: datetime) -> None:
     deaf = Deaf()
     with running(Consumer(deaf, deaf, clock=lambda: now).run):  # type: ignore[arg-type]  # only read
         until(lambda: deaf.asked >= 2)
+
+
+def test_nothing_is_received_while_the_database_is_away(
+    now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+
+    class Counting:
+        asked = 0
+
+        def receive(self, *, wait_s: int) -> list[Received]:
+            self.asked += 1
+            return []
+
+    def away(_self: object) -> None:
+        tries.append(queue.asked)
+        if len(tries) < 3:
+            raise OperationalError("the server does not answer")
+
+    queue = Counting()
+    monkeypatch.setattr(BaseDatabaseWrapper, "ensure_connection", away)
+    with running(Consumer(queue, queue, clock=lambda: now).run):  # type: ignore[arg-type]  # only read
+        until(lambda: queue.asked > 0)
+    assert tries[:3] == [0, 0, 0]
+
+
+def test_a_reader_outlives_a_fault(now: datetime) -> None:
+    class Broken:
+        asked = 0
+
+        def receive(self, *, wait_s: int) -> list[Received]:
+            self.asked += 1
+            raise RuntimeError("nobody thought of this")
+
+    broken = Broken()
+    with running(Consumer(broken, broken, clock=lambda: now).run):  # type: ignore[arg-type]  # only read
+        until(lambda: broken.asked >= 2)
 
 
 _CONSUMER = """

@@ -58,17 +58,15 @@ class LiteralClaim(LiteralFloor):
         with prepared() as cursor:
             who = self.look_up(request, cursor)
             with transaction.atomic():
-                cursor.execute(
-                    queue.CLAIM[1],
-                    {
-                        "site": who["site"],
-                        "every_line": True,
-                        "lines": [],
-                        "escalated": False,
-                        "holder": who["person"],
-                        "lease": timedelta(seconds=90),
-                    },
-                )
+                values: Row = {
+                    "site": who["site"],
+                    "every_line": True,
+                    "lines": [],
+                    "escalated": False,
+                    "holder": who["person"],
+                    "lease": timedelta(seconds=90),
+                }
+                cursor.execute(queue.CLAIM[1], values)
                 task = cursor.fetchone()
                 _insert(cursor, AuditEntry, [_audit(who, "task.claim", task[1])])
         return Response({"tasks": [{"id": task[1], "fence": task[3], "body": task[15]}]})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.contrib.auth.backends import ModelBackend
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS
 
 from governance.access import Granted, Scope
 from governance.models import User
@@ -39,10 +39,10 @@ class GrantedUserBackend(ModelBackend):
         if not rows:
             return None
         width = len(_USER)
-        user = User.from_db(connection.alias, _USER, rows[0][:width])
+        user = User.from_db(DEFAULT_DB_ALIAS, _USER, rows[0][:width])
         scopes, sites = [], {}
         for role, line_id, *place in (row[width:] for row in rows if row[width] is not None):
-            site = Site.from_db(connection.alias, _SITE, place)
+            site = Site.from_db(DEFAULT_DB_ALIAS, _SITE, place)
             sites[site.pk] = site
             scopes.append(Scope(role=Role(role), site_id=site.pk, line_id=line_id))
         user.granted = Granted(tuple(scopes), tuple(sites.values()))  # type: ignore[attr-defined]  # read by actor_of

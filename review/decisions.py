@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 from uuid import UUID
 
-from django.db import IntegrityError, connection
+from django.db import DEFAULT_DB_ALIAS, IntegrityError
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -172,9 +172,9 @@ def _take(actor: Actor, held: Lease) -> _Taken | None:
         defect_class=code,
         policy_version=policy_version,
         inclusion_probability=chance,
-        inspection=Inspection.from_db(connection.alias, _INSPECTION, inspection),
+        inspection=Inspection.from_db(DEFAULT_DB_ALIAS, _INSPECTION, inspection),
         model_version=(
-            ModelVersion.from_db(connection.alias, _MODEL, model) if model[0] is not None else None
+            ModelVersion.from_db(DEFAULT_DB_ALIAS, _MODEL, model) if model[0] is not None else None
         ),
         nameplate=Nameplate.read(plate),
     )
@@ -322,7 +322,8 @@ def _withdraw(trail: Trail, decision: Decision) -> None:
 
 def _digest(held: Lease, verdict: Verdict) -> str:
     """What makes two requests the same request."""
-    body = {"task": str(held.task), "fence": held.fence, **asdict(verdict)}
+    said = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
+    body = {**said, "task": held.task, "fence": held.fence}
     return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
 
 

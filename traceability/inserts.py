@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import Field, Model
 
 from traceability.statements import prepared
@@ -33,12 +33,12 @@ def insert_all(rows: Iterable[M]) -> list[M]:
     if instances:
         model = type(instances[0])
         names = [field.attname for field in _fields(model)]
-        values = [{name: getattr(one, name) for name in names} for one in instances]
+        values = [{name: vars(one)[name] for name in names} for one in instances]
         with prepared() as cursor:
             cursor.execute(f"{statement(model)} RETURNING id", [encoded(values)])
             for one, (pk,) in zip(instances, cursor.fetchall(), strict=True):
                 one.pk = pk
-                one._state.adding, one._state.db = False, connection.alias  # noqa: SLF001  # as Django's own insert leaves it
+                one._state.adding, one._state.db = False, DEFAULT_DB_ALIAS  # noqa: SLF001  # as Django's own insert leaves it
     return instances
 
 

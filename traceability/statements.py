@@ -6,11 +6,10 @@ planned again by itself when the tables' statistics change.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.utils import CursorWrapper
 from psycopg import Cursor
 
 
@@ -27,19 +26,19 @@ class _PreparedCursor(Cursor[Any]):
         super()._send_query_prepared(name, pgq, **options)
 
 
-@contextmanager
-def prepared() -> Iterator[Any]:
+def prepared() -> CursorWrapper:
     """A cursor like `connection.cursor()`, for statements whose text never changes.
 
     Behind PgBouncer in transaction mode this needs its 1.21 or later (`max_prepared_statements`).
     """
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    raw = connection.connection
+    # `django.db.connection` looks the connection up anew at each mention of it.
+    database = connections[DEFAULT_DB_ALIAS]
+    database.close_if_health_check_failed()
+    if database.connection is None:
+        database.connect()
+    raw = database.connection
     if raw.prepare_threshold is None:
         # Django turns preparing off altogether; its own cursors never prepare anyway.
         raw.prepare_threshold = 0
     own: Any = _PreparedCursor(raw)
-    counted = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    with counted(own) as cursor:
-        yield cursor
+    return database.make_debug_cursor(own) if database.queries_logged else database.make_cursor(own)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -52,6 +53,10 @@ def _first_sentence(detail: Any, path: str = "") -> str:
     return f"{path}: {detail}" if path else str(detail)
 
 
+def _values(given: QueryDict) -> list[str]:
+    return [str(value) for _name, values in given.lists() for value in values]
+
+
 class RefusalMiddleware:
     """Pages: a refusal becomes a short page (or a fragment's JSON) with its sentence."""
 
@@ -60,6 +65,19 @@ class RefusalMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return self._get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], *_arguments: Any
+    ) -> HttpResponse | None:
+        """Refuse NUL in addresses and forms once for all: PostgreSQL's text cannot hold it."""
+        given = [request.path_info, *_values(request.GET)]
+        if request.method == "POST" and not getattr(view, "csrf_exempt", False):
+            given += _values(request.POST)
+        if any("\0" in text for text in given):
+            return self.process_exception(
+                request, Invalid(_("The request holds a NUL character; send it without."))
+            )
+        return None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Answer refusals; leave faults to Django."""

@@ -48,7 +48,7 @@ def audit_trail(request: HttpRequest) -> HttpResponse:
     if subject:
         entries = entries.filter(subject=subject)
     before = request.GET.get("before", "")
-    if before.isdigit():
+    if before.isdecimal() and len(before) < 19:
         entries = entries.filter(pk__lt=int(before))
     rows = list(entries.order_by("-pk")[: PAGE_SIZE + 1])
     return render(

@@ -75,7 +75,7 @@ class Versions(APIView):
         dataset = presentation.find(actor, self.capability, slug)
         found = presentation.versions_of(dataset)
         before = request.query_params.get("before", "")
-        if before.isdigit():
+        if before.isdecimal():
             found = found.filter(number__lt=int(before[:9]))
         return Response({"versions": [_version(version) for version in found[:MOST]]})
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from celery import Celery, bootsteps
 from celery.schedules import crontab
@@ -12,6 +13,10 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
+
+log = logging.getLogger(__name__)
+
+PAUSE_S: Final = 5.0
 
 app = Celery("loupe")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -69,10 +74,20 @@ class HostedLoop(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         self._stop.clear()
-        self._thread = threading.Thread(
-            target=import_string(self.runs), args=(self._stop,), name=self.title, daemon=True
-        )
+        self._thread = threading.Thread(target=self._keep_up, name=self.title, daemon=True)
         self._thread.start()
+
+    def _keep_up(self) -> None:
+        """Run the loop; one that a fault has ended is started again, the worker looks healthy."""
+        loop = import_string(self.runs)
+        while not self._stop.is_set():
+            try:
+                loop(self._stop)
+            except Exception:
+                log.exception("the %s ended with a fault and is started again", self.title)
+                self._stop.wait(PAUSE_S)
+            else:
+                return
 
     def stop(self, parent: Any) -> None:
         self._stop.set()

@@ -100,9 +100,13 @@ def advance_all(*, at: datetime) -> None:
     """Take every open run as far as it goes now, and every deployment before the line."""
     open_runs = TrainingRun.objects.filter(state__in=OPEN).order_by("pk")
     for pk in list(open_runs.values_list("pk", flat=True)):
-        with _alone(pk) as is_ours:
-            if is_ours:
-                _advance(pk, at)
+        try:
+            with _alone(pk) as is_ours:
+                if is_ours:
+                    _advance(pk, at)
+        except Exception:
+            # A fault on one run must not keep the others, and what serves the line, waiting.
+            log.exception("training run %d cannot be taken further", pk)
     deployments.sweep(at=at)
 
 

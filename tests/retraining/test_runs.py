@@ -23,7 +23,7 @@ from governance.access import system
 from governance.models import AuditEntry
 from governance.roles import Role
 from labeling.models import Dataset, DatasetVersion
-from retraining import registry, runs, triggers
+from retraining import deployments, registry, runs, triggers
 from retraining.backends import choice
 from retraining.backends.local import LocalBackend
 from retraining.backends.processes import Process
@@ -165,6 +165,20 @@ def test_a_crash_while_judging_is_finished_by_the_next(
     assert not hasattr(run, "gate_report")
     plant.follow(run, RunState.PASSED, at=now)
     assert RegisteredModel.objects.count() == 1
+
+
+def test_a_fault_on_one_run_keeps_nothing_else_waiting(
+    now: datetime, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(_pk: int, _at: datetime) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    swept: list[datetime] = []
+    plant.request(dataset, now)
+    monkeypatch.setattr(runs, "_advance", faulty)
+    monkeypatch.setattr(deployments, "sweep", lambda *, at: swept.append(at))
+    runs.advance_all(at=now)
+    assert swept == [now]
 
 
 WORKER = """

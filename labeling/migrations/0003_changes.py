@@ -4,15 +4,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0002_append_only'),
+        ("labeling", "0002_append_only"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='datasetversion',
-            name='changes',
-            field=models.JSONField(default=dict, help_text='Images added, removed and relabelled since the parent.'),
+            model_name="datasetversion",
+            name="changes",
+            field=models.JSONField(
+                default=dict, help_text="Images added, removed and relabelled since the parent."
+            ),
         ),
     ]

@@ -4,14 +4,17 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('traceability', '0002_append_only'),
+        ("traceability", "0002_append_only"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='capture',
-            index=models.Index(condition=models.Q(('preview', 'PENDING')), fields=['id'], name='capture_preview_pending'),
+            model_name="capture",
+            index=models.Index(
+                condition=models.Q(("preview", "PENDING")),
+                fields=["id"],
+                name="capture_preview_pending",
+            ),
         ),
     ]

@@ -39,7 +39,9 @@ class Inspection(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["site", "external_id"], name="inspection_once_per_site"),
+            models.UniqueConstraint(
+                fields=["site", "external_id"], name="inspection_once_per_site"
+            ),
             models.CheckConstraint(
                 condition=Q(views_expected__gte=1), name="inspection_expects_a_view"
             ),
@@ -80,7 +82,9 @@ class Capture(models.Model):
     calibration = models.ForeignKey(Calibration, on_delete=models.PROTECT, null=True)
     tooling = models.ForeignKey(Tooling, on_delete=models.PROTECT, null=True)
     shift = models.CharField(max_length=32, blank=True)
-    quality = models.JSONField(default=dict, help_text=_("Sharpness, exposure, glare, framing, verdict."))
+    quality = models.JSONField(
+        default=dict, help_text=_("Sharpness, exposure, glare, framing, verdict.")
+    )
     preview = models.CharField(max_length=8, choices=Preview.choices, default=Preview.PENDING)
     preview_refusal = models.CharField(max_length=300, blank=True)
 

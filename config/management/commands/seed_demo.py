@@ -22,6 +22,11 @@ class Command(BaseCommand):
         parser.add_argument("--images", type=Path, help="your own images: good/ and class folders")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.LOUPE.demo:
+            raise CommandError(
+                "The demo's people have a password that stands on its login page; they are made "
+                "in the demo only. `make run` starts one; elsewhere use create_admin."
+            )
         try:
             source = remember(settings.LOUPE.state, options["images"])
             for note in getattr(source, "notes", ()):

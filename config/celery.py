@@ -17,6 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 log = logging.getLogger(__name__)
 
 PAUSE_S: Final = 5.0
+STALE_S: Final = 60
 
 app = Celery("loupe")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -52,6 +53,11 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour=3, minute=17),
     },
 }
+
+for _entry in app.conf.beat_schedule.values():
+    if isinstance(_entry["schedule"], float):
+        # The next one does the same: a worker that was away does not do it a thousand times.
+        _entry["options"] = {"expires": STALE_S}
 
 
 class HostedLoop(bootsteps.StartStopStep):

@@ -1,4 +1,4 @@
-"""The loops beside the tasks: a fault ends none of them for good."""
+"""What the worker does by itself: a fault ends no loop for good, and nothing piles up."""
 
 from __future__ import annotations
 
@@ -40,3 +40,13 @@ def test_a_loop_that_a_fault_has_ended_is_started_again(monkeypatch: pytest.Monk
     hosted.stop(None)
     assert len(_runs) == 2
     assert not thread.is_alive()
+
+
+def test_what_is_done_every_few_seconds_does_not_pile_up_while_the_worker_is_away() -> None:
+    often = [
+        entry
+        for entry in celery.app.conf.beat_schedule.values()
+        if isinstance(entry["schedule"], float)
+    ]
+    assert len(often) >= 6
+    assert all(entry["options"]["expires"] == celery.STALE_S for entry in often)

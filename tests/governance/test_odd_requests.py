@@ -36,3 +36,12 @@ def test_nul_in_a_form_is_refused(engineer: Client) -> None:
 def test_an_odd_page_number_is_passed_over(engineer: Client, number: str) -> None:
     factories.site()
     assert engineer.get(f"/audit/?before={number}").status_code == 200
+
+
+def test_a_live_part_of_a_signed_out_page_sends_the_page_to_the_login(client: Client) -> None:
+    answer = client.get(
+        reverse("insights:live"),
+        headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/?site=plant-1"},
+    )
+    assert answer.headers["HX-Redirect"] == "/login/?next=/%3Fsite%3Dplant-1"
+    assert client.get(reverse("insights:live")).status_code == 302

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
-def until(holds: Callable[[], bool], *, seconds: float = 30, what: str = "") -> None:
+def until(holds: Callable[[], bool], *, seconds: float = 60, what: str = "") -> None:
     """Wait for a condition."""
     ends = time.monotonic() + seconds
     while not holds():

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import httpx
 import pytest
@@ -127,21 +128,23 @@ def kill_again_and_again(
     kills = 0
     marks = range(STEP, TASKS, STEP)
     # The whole web server once, the worker several times, web workers for the rest.
-    plan = [lambda: restart(server)] + [lambda: restart(worker)] * (len(marks) // 4)
+    plan: list[Callable[[], None]] = [partial(restart, server)]
+    plan += [partial(restart, worker)] * (len(marks) // 4)
     plan += [kill_web_worker] * (len(marks) - len(plan))
     dice.shuffle(plan)
     for mark, strike in zip(marks, plan, strict=True):
         until(
-            lambda mark=mark: (
-                plant.count(STANDING) >= mark  # type: ignore[misc]  # bound here
-                or not any(thread.is_alive() for thread in threads)
-            ),
+            partial(_got_to, plant, mark, threads),
             seconds=60,
             what=f"{mark} verdicts, see {server.log}",
         )
         strike()
         kills += 1
     return kills
+
+
+def _got_to(plant: Plant, mark: int, threads: Sequence[threading.Thread]) -> bool:
+    return plant.count(STANDING) >= mark or not any(thread.is_alive() for thread in threads)
 
 
 def check_each_task(plant: Plant) -> None:

@@ -12,7 +12,7 @@ from celery.schedules import crontab
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
 
 log = logging.getLogger(__name__)
 

@@ -172,10 +172,11 @@ def pgmq_broker_url() -> str:
 
 
 CELERY_BROKER_URL = ENVIRONMENT.celery_broker_url or pgmq_broker_url()
+# Above CELERY_TASK_TIME_LIMIT: what a dead worker held comes back soon, what runs is not run twice.
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"init_extension": False, "visibility_timeout": 1800, "polling_interval": 0.1}
+    {"init_extension": False, "visibility_timeout": 660, "polling_interval": 0.1}
     if CELERY_BROKER_URL.startswith("pgmq://")
-    else {"visibility_timeout": 1800}
+    else {"visibility_timeout": 660}
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_ACKS_LATE = True

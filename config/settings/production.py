@@ -36,6 +36,9 @@ def _unsafe() -> list[str]:
         "LOUPE_MES_SECRET is the default while LOUPE_MES_URL is set; set the shared secret.": (
             bool(ENVIRONMENT.mes_url) and secret == UNSAFE_MES_SECRET
         ),
+        "LOUPE_MES_URL holds a name or password; leave it out, LOUPE_MES_SECRET is enough.": (
+            "@" in ENVIRONMENT.mes_url.partition("://")[2].partition("/")[0]
+        ),
         "LOUPE_DEMO is on; demo logins have no place in production.": ENVIRONMENT.demo,
     }
     return [sentence for sentence, unsafe in reasons.items() if unsafe]

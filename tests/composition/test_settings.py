@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SAFE = {
@@ -49,6 +50,7 @@ def test_production_starts_with_safe_settings_and_no_warning() -> None:
         ("DATABASE_URL", ""),
         ("LOUPE_ALLOWED_HOSTS", '["*"]'),
         ("LOUPE_MES_SECRET", "demo-mes-secret"),
+        ("LOUPE_MES_URL", "https://loupe:hush@mes.plant-17.example"),
         ("LOUPE_DEMO", "true"),
     ],
 )
@@ -56,6 +58,29 @@ def test_production_refuses_an_unsafe_setting_by_name(name: str, value: str) -> 
     done = check(**{name: value})
     assert done.returncode != 0
     assert name in done.stderr
+    assert "hush" not in done.stderr
+
+
+@pytest.mark.parametrize("module", ["config.wsgi", "config.asgi", "config.celery"])
+def test_what_serves_without_a_word_on_settings_takes_those_of_production(module: str) -> None:
+    kept = {
+        n: v for n, v in os.environ.items() if not n.startswith(("LOUPE_", "DATABASE", "DJANGO"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {module}"],
+        cwd=ROOT,
+        env=kept,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "LOUPE_SECRET_KEY" in done.stderr
+
+
+def test_a_task_is_not_handed_out_again_while_it_may_still_run() -> None:
+    options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    assert settings.CELERY_TASK_TIME_LIMIT < options["visibility_timeout"] < 900
 
 
 def test_a_value_of_the_wrong_kind_is_refused_by_name() -> None:

@@ -37,6 +37,7 @@ from mes_integration.transitions import HOLDS_BACK, LEASABLE, MAY_HAVE_ARRIVED, 
 
 _RELAY: Final = system("relay")
 _DATABASE_AWAY: Final = (OperationalError, InterfaceError)
+LONGEST_ERROR: Final = 500
 _MAY_BE_SKIPPED: Final = (State.PENDING, State.RETRY)
 _AUDITED: Final = {
     State.ACKNOWLEDGED: "write_back.acknowledge",
@@ -224,7 +225,8 @@ def _apply(row: WriteBack, called: Called, *, at: datetime) -> None:
     if isinstance(answer, Applied):
         row.reference, row.last_error, row.settled_at = answer.reference, "", at
     else:
-        row.last_error = answer.sentence if answer else _("The MES does not hold it.")
+        sentence = answer.sentence if answer else _("The MES does not hold it.")
+        row.last_error = sentence[:LONGEST_ERROR]
         row.due_at = at + _rest(outcome, attempts=row.attempts)
     row.save(
         update_fields=[

@@ -32,6 +32,7 @@ LONGEST_SENTENCE: Final = 300
 _NOT_YET_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _NO_READ_BACK: Final = frozenset({404, 405, 410, 501})
 _LATER: Final = frozenset({408, 425, 429})
+_NOT_LET_IN: Final = frozenset({401, 403})
 
 
 class Unanswered(Exception):
@@ -153,7 +154,7 @@ class HttpMes:
             ) from error
         except _NOT_YET_SENT as error:
             raise Unanswered(
-                _("The MES at %(url)s cannot be reached.") % {"url": self._url}, sent=False
+                _("The MES at %(host)s cannot be reached.") % {"host": _host(self._url)}, sent=False
             ) from error
         except httpx.TimeoutException as error:
             raise Unanswered(_("The MES did not answer in time."), sent=True) from error
@@ -161,6 +162,11 @@ class HttpMes:
             raise Unanswered(
                 _("The connection to the MES broke before it answered."), sent=True
             ) from error
+
+
+def _host(url: str) -> str:
+    """Host and port alone: what else the address holds is not for everybody who reads the error."""
+    return httpx.URL(url).netloc.decode("ascii")[:200]
 
 
 def _read(response: httpx.Response, deadline: float) -> bytes:
@@ -206,6 +212,16 @@ def _not_taken(reply: _Reply) -> Refused | TryLater:
         return TryLater(
             _("The MES answered %(status)s: elsewhere. Set LOUPE_MES_URL to its final address.")
             % {"status": status},
+            status,
+        )
+    if status in _NOT_LET_IN:
+        # It is about Loupe, not about the disposition: all of them wait until it is mended.
+        return TryLater(
+            _(
+                "The MES answered %(status)s and did not let Loupe in. Check that "
+                "LOUPE_MES_SECRET is the secret the MES knows. It said: %(said)s"
+            )
+            % {"status": status, "said": reply.said},
             status,
         )
     sentence = _("The MES answered %(status)s: %(said)s") % {"status": status, "said": reply.said}

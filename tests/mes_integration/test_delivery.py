@@ -55,6 +55,25 @@ def test_what_is_due_is_acknowledged_and_audited(demo: DemoMes) -> None:
     assert actions() == ["write_back.acknowledge"]
 
 
+def test_a_wrong_secret_keeps_everything_queued(scripted: ScriptedMes) -> None:
+    rows = [enqueued() for _ in range(2)]
+    scripted.says(*[Reply(401, b'{"detail": "no"}')] * 2)
+    assert deliver(limit=2) == 2
+    assert [state_of(row) for row in rows] == ["RETRY", "RETRY"]
+    assert "LOUPE_MES_SECRET" in rows[0].last_error
+
+
+def test_a_long_error_is_cut_to_what_the_row_holds(
+    scripted: ScriptedMes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "LONGEST_SENTENCE", 900)
+    row = enqueued()
+    scripted.says(Reply(503, b"x" * 900))
+    assert deliver() == 1
+    assert state_of(row) == "RETRY"
+    assert len(row.last_error) == 500
+
+
 def test_what_is_not_due_stays(demo: DemoMes) -> None:
     row = enqueued(due_at=NOW + timedelta(seconds=8))
     assert deliver(seconds=7.9) == 0

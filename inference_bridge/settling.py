@@ -110,7 +110,9 @@ def settle(*, trail: Trail, standings: Sequence[Standing]) -> None:
             audit_rate=standing.worst.rule.audit_rate,
         )
     steps = [(standing, next_step(standing)) for standing in standings]
-    severity = _severities([standing for standing, step in steps if step.opens or step.raises])
+    severity = _severities(
+        trail, [standing for standing, step in steps if step.opens or step.raises]
+    )
     opened = [_task(standing, step.opens, severity) for standing, step in steps if step.opens]
     if opened:
         open_tasks(trail=trail, drafts=opened)
@@ -162,7 +164,7 @@ def hold_incomplete(*, at: datetime, limit: int = 200) -> int:
 def _give_up(trail: Trail, standings: Sequence[Standing]) -> None:
     """Hold what nobody has judged, and ask about what nobody is asked about yet."""
     unasked = [s for s in standings if s.task is None]
-    severity = _severities(unasked)
+    severity = _severities(trail, unasked)
     if unasked:
         drafts = [_task(s, TaskKind.CAPTURE_CHECK, severity) for s in unasked]
         open_tasks(trail=trail, drafts=drafts)
@@ -189,7 +191,7 @@ def _seen_of(inspection: Inspection, rows: Sequence[Prediction], *, at: datetime
     ]
 
 
-def _severities(standings: Sequence[Standing]) -> dict[tuple[int, str], int]:
+def _severities(trail: Trail, standings: Sequence[Standing]) -> dict[tuple[int, str], int]:
     """(site, defect class) to the queue's severity, 0 the worst; a new class is learnt."""
     codes: dict[int, set[str]] = defaultdict(set)
     for standing in standings:
@@ -198,7 +200,7 @@ def _severities(standings: Sequence[Standing]) -> dict[tuple[int, str], int]:
     return {
         (site_id, code): SEVERITY_RANK[found.severity]
         for site_id, named in codes.items()
-        for code, found in learn(site_id=site_id, codes=named).items()
+        for code, found in learn(trail=trail, site_id=site_id, codes=named).items()
     }
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from django.db.models import Max, QuerySet
 from django.utils.translation import gettext as _
 
+from governance.audit import Trail
 from labeling.models import DefectClass, Severity
 from traceability.models import Site
 from traceability.refusals import Unknown
@@ -41,11 +42,8 @@ def missing(code: str) -> Unknown:
     )
 
 
-def learn(*, site_id: int, codes: set[str]) -> dict[str, DefectClass]:
-    """The classes of these codes; those the site does not have yet are added as major, HOLD.
-
-    Runs inside the caller's transaction, whose trail says why.
-    """
+def learn(*, trail: Trail, site_id: int, codes: set[str]) -> dict[str, DefectClass]:
+    """The classes of these codes; those the site does not have yet are added as major, HOLD."""
     known = {c.code: c for c in DefectClass.objects.filter(site_id=site_id, code__in=codes)}
     new = sorted(codes - known.keys())
     if not new:
@@ -59,6 +57,8 @@ def learn(*, site_id: int, codes: set[str]) -> dict[str, DefectClass]:
         # Another worker may learn the same class at the same moment.
         ignore_conflicts=True,
     )
+    for code in new:
+        trail.add("defect_class.learn", subject_kind="defect_class", subject=code, site_id=site_id)
     return {c.code: c for c in DefectClass.objects.filter(site_id=site_id, code__in=codes)}
 
 

@@ -118,7 +118,8 @@ def publish(*, actor: Actor, dataset: Dataset, reason: str, at: datetime) -> Dat
     with _alone(dataset):
         parent = latest(dataset)
         before = _labels_of(parent)
-        labelled = _stored(store, _labelled(dataset), before.keys())
+        labelled, refused = _stored(store, _labelled(dataset), before.keys())
+        _refuse(refused, actor=actor, at=at)
         planned = manifest.plan(labelled=labelled, pinned=_pins(dataset), seed=dataset.seed)
         _check_trainable(planned)
         lines = manifest.lines(planned)
@@ -225,23 +226,41 @@ def _sample(label: Label, annotations: Sequence[Annotation]) -> Sample:
     )
 
 
-def _stored(store: ObjectStore, labels: Sequence[Label], known: Collection[str]) -> list[Sample]:
+def _stored(
+    store: ObjectStore, labels: Sequence[Label], known: Collection[str]
+) -> tuple[list[Sample], list[tuple[Capture, str]]]:
     """The labels as samples, once their images lie in the dataset bucket; the known ones do.
 
-    An image that is gone, or is not the one that was labelled, is marked refused and left out.
+    Beside them the captures left out, with the sentence that says why: the image is gone, or is
+    not the one that was labelled.
     """
     fresh = {label.capture_id: label.capture for label in labels}
     fresh = {pk: capture for pk, capture in fresh.items() if capture.sha256 not in known}
     with ThreadPoolExecutor(WRITERS, thread_name_prefix="publish") as pool:
         said = dict(zip(fresh, pool.map(partial(_keep, store), fresh.values()), strict=True))
     refused = {pk: sentence for pk, sentence in said.items() if sentence}
-    for pk, sentence in refused.items():
-        images.refuse(capture_id=pk, sentence=sentence)
-    return [
+    samples = [
         _sample(label, label.marks)  # type: ignore[attr-defined]  # prefetched to this name
         for label in labels
         if label.capture_id not in refused
     ]
+    return samples, [(fresh[pk], sentence) for pk, sentence in refused.items()]
+
+
+def _refuse(refused: Sequence[tuple[Capture, str]], *, actor: Actor, at: datetime) -> None:
+    """Mark them: they are not asked for again, whatever becomes of this publication."""
+    if not refused:
+        return
+    with recorded(actor=actor, at=at) as trail:
+        for capture, sentence in refused:
+            images.refuse(capture_id=capture.pk, sentence=sentence)
+            trail.add(
+                "capture.refuse",
+                subject_kind="capture",
+                subject=capture.uuid,
+                site_id=capture.site_id,
+                reason=sentence,
+            )
 
 
 def _keep(store: ObjectStore, capture: Capture) -> str:

@@ -110,7 +110,7 @@ def _record(
     if not new:
         return []
     units = _units(site, new, trail.at)
-    classes = catalogue.learn(site_id=site.pk, codes=_codes(new))
+    classes = catalogue.learn(trail=trail, site_id=site.pk, codes=_codes(new))
     inspections = Inspection.objects.bulk_create(
         [
             Inspection(

@@ -179,14 +179,20 @@ def test_the_class_of_another_site_is_unknown(now: datetime) -> None:
         record(inspection, now, defect_class="rust")
 
 
-def test_a_site_learns_classes_once_and_keeps_what_it_knows() -> None:
+def test_a_site_learns_classes_once_and_keeps_what_it_knows(now: datetime) -> None:
     site = factories.site()
     known = factories.defect_class("scratch", severity="critical", default_disposition="SCRAP")
-    learned = catalogue.learn(site_id=site.pk, codes={"scratch", "cold_shut", "pore"})
+    with recorded(actor=system("test"), at=now) as trail:
+        learned = catalogue.learn(
+            trail=trail, site_id=site.pk, codes={"scratch", "cold_shut", "pore"}
+        )
+        again = catalogue.learn(trail=trail, site_id=site.pk, codes={"pore"})
+    entries = AuditEntry.objects.filter(action="defect_class.learn").order_by("pk")
+    assert [entry.subject for entry in entries] == ["cold_shut", "pore"]
     assert learned["scratch"] == known
     assert (learned["cold_shut"].name, learned["cold_shut"].severity) == ("Cold shut", "major")
     assert learned["cold_shut"].default_disposition == "HOLD"
-    assert catalogue.learn(site_id=site.pk, codes={"pore"})["pore"] == learned["pore"]
+    assert again["pore"] == learned["pore"]
     assert [c.code for c in catalogue.classes_of(site)] == ["scratch", "cold_shut", "pore"]
     assert catalogue.find(site_id=site.pk, code="pore") == learned["pore"]
 

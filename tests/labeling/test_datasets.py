@@ -316,6 +316,9 @@ def test_an_image_that_is_gone_or_changed_is_left_out_and_says_so(
         assert capture.preview == Capture.Preview.REFUSED
     assert "never stored" in gone.preview_refusal
     assert "SHA-256" in changed.preview_refusal
+    entries = AuditEntry.objects.filter(action="capture.refuse").order_by("pk")
+    assert {entry.subject for entry in entries} == {str(gone.uuid), str(changed.uuid)}
+    assert {entry.reason for entry in entries} == {gone.preview_refusal, changed.preview_refusal}
     assert new_labels(dataset=dataset) == 0
     assert published(dataset, now) == version
 

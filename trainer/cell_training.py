@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from trainer.calibration import Platt, fit_platt, logit, tempered
 from trainer.cells import COVERED, cell_labels, cell_rows, heat_features
+from trainer.folds import MOST_FOLDS
 from trainer.forest import Forest
 from trainer.heads import fit_boosted
-from trainer.model import CellPart, Measurements, cells_of
+from trainer.model import EVERYTHING, CellPart, Measurements, cells_of, heat_source
 from trainer.samples import Sample
 from trainer.workers import shared, spread
 
@@ -20,7 +21,6 @@ FEWEST_IMAGES = 6
 POSITIVES_PER_IMAGE = 48
 NEGATIVES_PER_IMAGE = 32
 DETECT_FROM = 0.4
-EVERYTHING = -1
 OPTIONS = {
     "max_iter": 60,
     "learning_rate": 0.12,
@@ -31,6 +31,9 @@ OPTIONS = {
     "max_depth": 7,
     "max_bins": 63,
 }
+
+# Many folds mean as many forests to ask: shorter ones keep the answer as fast.
+SHORT = OPTIONS | {"max_iter": 30, "learning_rate": 0.2}
 
 Told = Callable[[int, int], None]
 Bits = NDArray[np.bool_]
@@ -86,7 +89,7 @@ def _fit(fold: int) -> Forest | None:
         return None
     rows: NDArray[np.float32] = shared("cell_rows")[seen]
     labels = positive.astype(np.int64)
-    return fit_boosted(rows, labels, seed=shared("seed"), options=OPTIONS)
+    return fit_boosted(rows, labels, seed=shared("seed"), options=shared("options"))
 
 
 def _heat(index: int) -> NDArray[np.float64]:
@@ -102,16 +105,19 @@ def fit_cells(
     *,
     side: int,
     seed: int,
+    crossed: bool,
     told: Told,
 ) -> CellFit | None:
-    """None when there are too few marked images."""
+    """None when there are too few marked images. `crossed`: the folds' forests are served."""
     if not enough_regions(samples, folds):
         return None
     indices = list(range(len(samples)))
     drawn = list(
         spread(_draw, indices, chunk=16, samples=samples, measured=measured, side=side, seed=seed)
     )
-    numbers = [EVERYTHING, *(int(fold) for fold in np.unique(folds))]
+    numbers = [int(fold) for fold in np.unique(folds)]
+    if not crossed:
+        numbers = [EVERYTHING, *numbers]
     forests: dict[int, Forest] = {}
     fitted = spread(
         _fit,
@@ -119,6 +125,7 @@ def fit_cells(
         cell_rows=np.concatenate([one.rows for one in drawn]),
         positive=np.concatenate([one.positive for one in drawn]),
         cell_folds=np.repeat(folds, [len(one.rows) for one in drawn]),
+        options=OPTIONS if len(numbers) <= MOST_FOLDS + 1 else SHORT,
         seed=seed,
     )
     for done, (fold, forest) in enumerate(zip(numbers, fitted, strict=True), start=1):
@@ -129,18 +136,22 @@ def fit_cells(
     heat = np.stack(
         list(spread(_heat, indices, chunk=16, forests=forests, folds=folds, measured=measured))
     )
-    part = _calibrated(forests[EVERYTHING], heat, samples)
+    served = forests if crossed else {EVERYTHING: forests[EVERYTHING]}
+    by_source = {heat_source(fold): forest for fold, forest in served.items()}
+    part = _calibrated(by_source, heat, samples)
     return CellFit(part, heat.astype(np.float32))
 
 
-def _calibrated(forest: Forest, heat: NDArray[np.float64], samples: list[Sample]) -> CellPart:
+def _calibrated(
+    forests: dict[str, Forest], heat: NDArray[np.float64], samples: list[Sample]
+) -> CellPart:
     """A detection's score is the chance of a defect, given how hot its hottest cell is."""
     truth = np.asarray([sample.defect for sample in samples])
     if truth.all():
-        return CellPart(forest, Platt(1.0, 0.0), 0.0)
+        return CellPart(forests, Platt(1.0, 0.0), 0.0)
     weights = tempered(np.asarray([sample.weight for sample in samples]))
     platt = fit_platt(heat[:, 0], truth, weights)
     if platt.slope < 1e-6:
-        return CellPart(forest, platt, 40.0)
+        return CellPart(forests, platt, 40.0)
     wanted = float(logit(np.asarray([DETECT_FROM]))[0])
-    return CellPart(forest, platt, (wanted - platt.intercept) / platt.slope)
+    return CellPart(forests, platt, (wanted - platt.intercept) / platt.slope)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trainer.calibration import Platt, fit_platt, fit_temperature, tempered
 from trainer.heads import HeadPlan, fit_head
 from trainer.measures import auroc, class_summary
-from trainer.model import Head
+from trainer.model import EVERYTHING, HEAT, Head, heat_source
 from trainer.scorers import Scorer, class_chances, log_odds
 from trainer.workers import shared, spread
 
@@ -20,17 +20,19 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Told = Callable[[int, int], None]
 
-EVERYTHING = -1
 FLOOR = 0.02
 POWER = 4
 
 
 @dataclass(frozen=True)
 class HeadTask:
+    """`kept`: the fitted head itself is wanted, not only what it says."""
+
     plan: HeadPlan
     fold: int
     outputs: int
     seed: int
+    kept: bool
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,8 @@ def _run(task: HeadTask) -> tuple[HeadTask, Scorer | None, Floats | None]:
     scorer = fit_head(task.plan, rows[seen], labels[seen], outputs=task.outputs, seed=task.seed)
     if task.fold == EVERYTHING:
         return task, scorer, None
-    if task.outputs == 1:
-        return task, None, log_odds(scorer, rows[~seen])
-    return task, None, class_chances(scorer, rows[~seen])
+    ask = log_odds if task.outputs == 1 else class_chances
+    return task, scorer if task.kept else None, ask(scorer, rows[~seen])
 
 
 def _fit_all(
@@ -73,19 +74,25 @@ def _fit_all(
     *,
     outputs: int,
     seed: int,
+    crossed: bool,
     told: Told,
-) -> tuple[dict[str, Scorer], dict[str, Floats]]:
+) -> tuple[dict[tuple[str, int], Scorer], dict[str, Floats]]:
+    """The heads to serve, by plan and fold, and what was said of the samples not seen."""
     numbers = [int(fold) for fold in np.unique(folds)]
+    if not crossed:
+        numbers = [EVERYTHING, *numbers]
     tasks = [
-        HeadTask(plan, fold, outputs, seed) for plan in plans for fold in (EVERYTHING, *numbers)
+        HeadTask(plan, fold, outputs, seed, kept=crossed or fold == EVERYTHING)
+        for plan in plans
+        for fold in numbers
     ]
-    scorers: dict[str, Scorer] = {}
+    scorers: dict[tuple[str, int], Scorer] = {}
     shape = (len(labels),) if outputs == 1 else (len(labels), outputs)
     unseen = {plan.name: np.full(shape, np.nan) for plan in plans}
     results = spread(_run, tasks, rows=rows, labels=labels, folds=folds)
     for done, (task, scorer, said) in enumerate(results, start=1):
         if scorer is not None:
-            scorers[task.plan.name] = scorer
+            scorers[task.plan.name, task.fold] = scorer
         if said is not None:
             unseen[task.plan.name][folds == task.fold] = said
         told(done, len(tasks))
@@ -100,10 +107,19 @@ def fit_defect(
     weights: Floats,
     *,
     seed: int,
+    crossed: bool,
     told: Told,
 ) -> DefectFit:
+    """`crossed`: the fold models are served together, so what is calibrated is what is served."""
     scorers, unseen = _fit_all(
-        plans, rows, defects.astype(np.int64), folds, outputs=1, seed=seed, told=told
+        plans,
+        rows,
+        defects.astype(np.int64),
+        folds,
+        outputs=1,
+        seed=seed,
+        crossed=crossed,
+        told=told,
     )
     known = ~np.isnan(unseen[plans[0].name])
     truth, trust = defects[known], tempered(weights[known])
@@ -113,17 +129,33 @@ def fit_defect(
         for plan in plans
     }
     total = sum(raw.values())
-    heads = tuple(
-        Head(plan.name, plan.source, scorers[plan.name], raw[plan.name] / total, platts[plan.name])
-        for plan in plans
-    )
+    weighed = {name: quality / total for name, quality in raw.items()}
     mixed = np.zeros(len(defects))
-    for head in heads:
-        mixed += head.weight * platts[head.name].logits(unseen[head.name])
+    for name, weight in weighed.items():
+        mixed += weight * platts[name].logits(unseen[name])
+    heads = _members(plans, scorers, weighed, platts)
     calibration = fit_platt(mixed[known], truth, trust)
     scores = np.full(len(defects), np.nan)
     scores[known] = calibration.logits(mixed[known])
     return DefectFit(heads, calibration, scores)
+
+
+def _members(
+    plans: list[HeadPlan],
+    scorers: dict[tuple[str, int], Scorer],
+    weighed: dict[str, float],
+    platts: dict[str, Platt],
+) -> tuple[Head, ...]:
+    """Every fold's head has an equal part of its plan's weight; it reads its own fold's heat."""
+    heads = []
+    for plan in plans:
+        own = {fold: one for (name, fold), one in scorers.items() if name == plan.name}
+        for fold, scorer in own.items():
+            source = heat_source(fold) if plan.source == HEAT else plan.source
+            name = plan.name if fold == EVERYTHING else f"{plan.name}.{fold}"
+            weight = weighed[plan.name] / len(own)
+            heads.append(Head(name, source, scorer, weight, platts[plan.name]))
+    return tuple(heads)
 
 
 def fit_classes(
@@ -138,7 +170,9 @@ def fit_classes(
     told: Told,
 ) -> ClassFit:
     """`kinds` are class numbers; the heads are weighed by how well they rank unseen samples."""
-    scorers, unseen = _fit_all(plans, rows, kinds, folds, outputs=outputs, seed=seed, told=told)
+    scorers, unseen = _fit_all(
+        plans, rows, kinds, folds, outputs=outputs, seed=seed, crossed=False, told=told
+    )
     known = ~np.isnan(unseen[plans[0].name][:, 0])
     raw = {}
     for plan in plans:
@@ -146,7 +180,8 @@ def fit_classes(
         raw[plan.name] = max(FLOOR, quality - 0.5) ** POWER
     total = sum(raw.values())
     heads = tuple(
-        Head(plan.name, plan.source, scorers[plan.name], raw[plan.name] / total) for plan in plans
+        Head(plan.name, plan.source, scorers[plan.name, EVERYTHING], raw[plan.name] / total)
+        for plan in plans
     )
     mixed = np.asarray(sum(head.weight * unseen[head.name] for head in heads))
     logs = np.log(np.clip(mixed, 1e-6, 1.0))

@@ -23,6 +23,13 @@ from trainer.pictures import Picture, decode
 from trainer.scorers import Scorer, class_chances, log_odds
 
 LABEL_FROM = 0.5
+HEAT = "heat"
+EVERYTHING = -1
+
+
+def heat_source(fold: int) -> str:
+    """The name of the heat map of the forest that did not see this fold."""
+    return HEAT if fold == EVERYTHING else f"{HEAT}.{fold}"
 
 
 @dataclass(frozen=True)
@@ -73,9 +80,12 @@ class Head:
 
 @dataclass(frozen=True)
 class CellPart:
-    """`threshold` is the log odds from which a cell belongs to a detection."""
+    """One forest, or one for each fold, by the name of the source that heads read.
 
-    forest: Forest
+    `threshold` is the log odds from which a cell belongs to a detection.
+    """
+
+    forests: Mapping[str, Forest]
     platt: Platt
     threshold: float
 
@@ -125,8 +135,11 @@ class Model:
         rows = image_rows([measured])
         heat = None
         if self.cells is not None and measured.cells is not None:
-            heat = self.cells.forest.predict(cell_rows(measured.cells))[:, 0]
-            rows["heat"] = heat_features(heat)[None, :].astype(np.float32)
+            seen = cell_rows(measured.cells)
+            maps = {name: one.predict(seen)[:, 0] for name, one in self.cells.forests.items()}
+            for name, values in maps.items():
+                rows[name] = heat_features(values)[None, :].astype(np.float32)
+            heat = np.mean(list(maps.values()), axis=0)
         score = float(self.defect_scores(rows)[0])
         chances = self.class_probabilities(rows)[0]
         likeliest = self.classes[int(chances.argmax())]

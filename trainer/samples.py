@@ -28,6 +28,7 @@ class Sample:
     defect: bool
     classes: tuple[str, ...]
     group: str
+    unit: str
     weight: float
     regions: tuple[Region, ...]
     folder: Path
@@ -73,8 +74,7 @@ def _sample(line: str, folder: Path, where: str) -> Sample:
         raw = json.loads(line)
         image, label = str(raw["image"]), raw["label"]
         regions = [_polygon(item) for item in raw.get("polygons") or ()]
-        if not regions:
-            regions = [_box(item) for item in raw.get("boxes") or ()]
+        regions += [_box(item) for item in raw.get("boxes") or ()]
         weight = float(raw.get("weight") or 1.0)
         classes = tuple(str(name) for name in raw.get("classes") or ())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -94,6 +94,7 @@ def _sample(line: str, folder: Path, where: str) -> Sample:
         defect=label == "defect",
         classes=classes if label == "defect" else (),
         group=str(raw.get("group") or raw.get("unit") or match[1]),
+        unit=str(raw.get("unit") or raw.get("group") or match[1]),
         weight=weight,
         regions=tuple(regions) if label == "defect" else (),
         folder=folder,

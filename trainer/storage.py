@@ -18,7 +18,7 @@ from trainer.errors import ModelError
 from trainer.features import FEATURES_VERSION
 from trainer.forest import Forest
 from trainer.layout import write_atomically, write_json
-from trainer.model import CellPart, Head, Model, cells_of, measure
+from trainer.model import HEAT, CellPart, Head, Model, cells_of, measure
 from trainer.pictures import Picture
 from trainer.scorers import Linear, Scorer
 
@@ -37,8 +37,9 @@ def save_model(model: Model, folder: Path) -> None:
             for name, value in head.scorer.arrays().items():
                 arrays[f"{part}/{head.name}/{name}"] = value
     if model.cells is not None:
-        for name, value in model.cells.forest.arrays().items():
-            arrays[f"cells/forest/{name}"] = value
+        for source, forest in model.cells.forests.items():
+            for name, value in forest.arrays().items():
+                arrays[f"{_forest_path(source)}{name}"] = value
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_atomically(folder / "weights.npz", buffer.getvalue())
@@ -64,8 +65,16 @@ def _description(model: Model) -> dict[str, Any]:
         "temperature": model.temperature,
         "cells": None
         if cells is None
-        else {"platt": _platt_description(cells.platt), "log_odds_from": cells.threshold},
+        else {
+            "sources": list(cells.forests),
+            "platt": _platt_description(cells.platt),
+            "log_odds_from": cells.threshold,
+        },
     }
+
+
+def _forest_path(source: str) -> str:
+    return f"cells/forest{source.removeprefix(HEAT)}/"
 
 
 def _head_description(head: Head) -> dict[str, Any]:
@@ -134,6 +143,9 @@ def _build(raw: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Model:
     if not classes or any(not 1 <= len(name) <= 64 for name in classes):
         raise ModelError("model.json names no classes, or one too long.")
     widths = _widths(side)
+    cells = _cell_part(raw["cells"], arrays, widths)
+    if cells is not None:
+        widths |= dict.fromkeys(cells.forests, HEAT_FEATURES)
     defect = tuple(_head(item, "defect", arrays, widths, 1) for item in raw["defect_heads"])
     kinds = tuple(_head(item, "class", arrays, widths, len(classes)) for item in raw["class_heads"])
     if not kinds and len(classes) > 1:
@@ -151,7 +163,7 @@ def _build(raw: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Model:
         calibration=_platt(raw["calibration"]),
         class_heads=kinds,
         temperature=max(0.01, _finite(raw["temperature"])),
-        cells=_cell_part(raw["cells"], arrays, widths),
+        cells=cells,
     )
 
 
@@ -163,7 +175,6 @@ def _widths(side: int) -> dict[str, int]:
     return {
         "all": len(measured.hand) + len(measured.kernels),
         "hand": len(measured.hand),
-        "heat": HEAT_FEATURES,
         "cells": cell_rows(cells_of(measured)).shape[1],
     }
 
@@ -200,11 +211,18 @@ def _cell_part(
 ) -> CellPart | None:
     if item is None:
         return None
-    forest = Forest.from_arrays(_under(arrays, "cells/forest/"), features=widths["cells"])
+    forests = {
+        str(source): Forest.from_arrays(
+            _under(arrays, _forest_path(str(source))), features=widths["cells"]
+        )
+        for source in item.get("sources", [HEAT])
+    }
     platt = _platt(item["platt"])
-    if platt is None or forest.value.shape[1] != 1:
+    named = all(source == HEAT or source.startswith(f"{HEAT}.") for source in forests)
+    single = all(forest.value.shape[1] == 1 for forest in forests.values())
+    if platt is None or not (forests and named and single):
         raise ModelError("The model's cell head is damaged.")
-    return CellPart(forest, platt, _finite(item["log_odds_from"]))
+    return CellPart(forests, platt, _finite(item["log_odds_from"]))
 
 
 def _under(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

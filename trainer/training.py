@@ -13,7 +13,7 @@ from trainer.calibration import sigmoid, softmax
 from trainer.cell_training import CellFit, fit_cells
 from trainer.errors import ImageError, TrainerError
 from trainer.fitting import ClassFit, DefectFit, Rows, fit_classes, fit_defect
-from trainer.folds import grouped_folds
+from trainer.folds import divided_groups, grouped_folds
 from trainer.heads import plan_heads
 from trainer.hyperparameters import Hyperparameters
 from trainer.measures import class_summary, summary
@@ -27,6 +27,8 @@ FEWEST_SAMPLES = 8
 SMALL_SIDE, LARGE_SIDE = 128, 256
 SMALL_IMAGE = 160
 SIZES_LOOKED_AT = 25
+# From here on a model of all samples scores as the fold models do, and is faster to ask.
+CROSSED_BELOW = 400
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,11 @@ class _Run:
         labels = [int(one) for one in self.truth]
         if self.truth.all():
             labels = [self.classes.index(sample.main_class) for sample in samples]
-        groups = [sample.group for sample in samples]
+        groups, self.divided = divided_groups(
+            labels, [sample.group for sample in samples], [sample.unit for sample in samples]
+        )
         self.folds = grouped_folds(labels, groups, seed=parameters.seed)
+        self.crossed = len(samples) < CROSSED_BELOW
 
     def train(self, at: datetime) -> Trained:
         measured = self._measure()
@@ -139,6 +144,7 @@ class _Run:
             self.folds,
             side=self.side,
             seed=self.parameters.seed,
+            crossed=self.crossed,
             told=told,
         )
 
@@ -157,6 +163,7 @@ class _Run:
             self.folds,
             self.weights,
             seed=self.parameters.seed,
+            crossed=self.crossed,
             told=told,
         )
 
@@ -186,7 +193,10 @@ class _Run:
         return np.asarray(numbers, dtype=np.int64)
 
     def _oof_metrics(self, defect: DefectFit | None, kinds: ClassFit | None) -> dict[str, Any]:
-        values: dict[str, Any] = {"folds": int(self.folds.max()) + 1}
+        values: dict[str, Any] = {
+            "folds": int(self.folds.max()) + 1,
+            "divided_groups": self.divided,
+        }
         if defect is not None:
             known = ~np.isnan(defect.scores)
             values |= summary(self.truth[known], sigmoid(defect.scores[known]))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_SECONDS = 30.0
-TRAIN_SECONDS = 60.0
+TRAIN_SECONDS = 240.0
 
 
 def command(*arguments: str) -> list[str]:

@@ -16,12 +16,15 @@ from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifie
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tests.trainer.conftest import Finished
+from tests.trainer.drawing import Job, draw_part
 from trainer.calibration import fit_platt, sigmoid
 from trainer.errors import ModelError, TrainerError
-from trainer.folds import grouped_folds
+from trainer.folds import divided_groups, grouped_folds
 from trainer.forest import pack_bagged, pack_boosted
 from trainer.hyperparameters import parse_hyperparameters
+from trainer.layout import Layout
 from trainer.measures import auroc, average_precision, expected_calibration_error
+from trainer.samples import read_samples
 from trainer.storage import load_model
 
 members = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 15)), min_size=4, max_size=120)
@@ -59,6 +62,37 @@ def test_defects_of_one_unit_only_are_refused() -> None:
 def test_a_bad_seed_is_refused(value: str) -> None:
     with pytest.raises(TrainerError, match="seed"):
         parse_hyperparameters({"model_name": "drawn", "model_version": "7", "seed": value})
+
+
+def test_a_lot_with_nearly_all_good_parts_is_divided_into_units() -> None:
+    labels = [0] * 20 + [1] * 20
+    groups = ["lot-1"] * 19 + ["lot-2"] + [f"lot-{number % 5}" for number in range(20)]
+    units = [f"unit-{number // 2}" for number in range(40)]
+    names, divided = divided_groups(labels, groups, units)
+    assert divided == 1
+    assert all(
+        ("/" in name) == (group == "lot-1") for name, group in zip(names, groups, strict=True)
+    )
+    folds = grouped_folds(labels, names, seed=0)
+    for fold in set(folds):
+        left = [label for label, own in zip(labels, folds, strict=True) if own != fold]
+        assert min(left.count(0), left.count(1)) >= 14
+    for unit in set(units[:19]):
+        assert len({f for f, u in zip(folds[:19], units[:19], strict=True) if u == unit}) == 1
+
+
+def test_lots_that_leave_enough_to_learn_from_stay_whole() -> None:
+    labels = [0, 1] * 40
+    groups = [f"lot-{number // 20}" for number in range(80)]
+    assert divided_groups(labels, groups, groups) == (groups, 0)
+
+
+def test_boxes_and_polygons_of_one_image_are_both_learnt_from(tmp_path: Path) -> None:
+    part = draw_part(1, "pit")
+    triangle = [{"label": "pit", "points": [[1, 1], [9, 1], [1, 9]]}]
+    Job(tmp_path).add("train", [part], [part.line(polygons=triangle)])
+    (sample,) = read_samples(Layout(tmp_path), "train")
+    assert len(sample.regions) == 2
 
 
 def test_calibration_turns_scores_into_frequencies() -> None:
@@ -131,14 +165,14 @@ def _arrays(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("value", [-1, 32_000])
 def test_a_tree_that_points_outside_is_refused(model_folder: Path, name: str, value: int) -> None:
     arrays = _arrays(model_folder)
-    arrays[f"defect/hand_bagged/{name}"][0] = value if name == "feature" else value * 10_000
+    arrays[f"defect/hand_bagged.0/{name}"][0] = value if name == "feature" else value * 10_000
     _store(model_folder, arrays)
     with pytest.raises(ModelError):
         load_model(model_folder)
 
 
 def test_a_pickle_in_the_weights_is_refused(model_folder: Path) -> None:
-    arrays = _arrays(model_folder) | {"defect/all_linear/scale": np.asarray([{}], dtype=object)}
+    arrays = _arrays(model_folder) | {"defect/all_linear.0/scale": np.asarray([{}], dtype=object)}
     _store(model_folder, arrays)
     with pytest.raises(ModelError):
         load_model(model_folder)
@@ -164,6 +198,9 @@ def test_weights_that_unpack_to_too_much_are_refused(model_folder: Path) -> None
         {"format": "other"},
         {"features_version": 999},
         {"cells": {"platt": None, "log_odds_from": 0}},
+        {"cells": None},
+        {"cells": {"sources": ["heat.0"], "platt": [1, 0], "log_odds_from": 0}},
+        {"cells": {"sources": [], "platt": [1, 0], "log_odds_from": 0}},
     ],
 )
 def test_a_damaged_description_is_refused(model_folder: Path, change: dict[str, object]) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from config.demo.pictures import story
 from tests.trainer.conftest import KINDS, Finished
-from tests.trainer.drawing import Job, draw_parts
+from tests.trainer.drawing import Job, Part, draw_parts
 from tests.trainer.running import run_train, start_train, wait_until
 
 
@@ -79,6 +80,39 @@ def test_twenty_labels_without_regions_are_enough(tmp_path: Path) -> None:
     assert job.evaluation["test"] == []
     assert job.evaluation["metrics"]["auroc"] is None
     assert job.evaluation["oof_metrics"]["samples"] > 0
+
+
+def _first_rings(each: int, *, seed: int) -> list[tuple[Part, str]]:
+    """The first good and defective rings of a line, with their lots."""
+    found: list[tuple[Part, str]] = []
+    left = {"good": each, "defect": each}
+    for number, made in enumerate(story(seed)):
+        label = "good" if made.defect is None else "defect"
+        if made.quality.verdict == "ok" and left[label]:
+            left[label] -= 1
+            picture = made.photograph()
+            classes = () if picture.defect is None else (picture.defect,)
+            part = Part(picture.jpeg, label, classes, picture.box, f"{seed}-{number}")
+            found.append((part, f"{seed}-{made.lot}"))
+        if not any(left.values()):
+            break
+    return found
+
+
+def test_few_labels_mostly_of_one_lot_still_give_probabilities(tmp_path: Path) -> None:
+    """Nearly all good parts come from the first lot, the defects from many."""
+    job = Job(tmp_path)
+    first = _first_rings(23, seed=20261122)
+    lines = [part.line(group=f"lot:{lot}", lot=lot) for part, lot in first]
+    job.add("train", [part for part, _ in first], lines)
+    held = [part for part, _ in _first_rings(16, seed=7)]
+    job.add("test", held, [part.line() for part in held])
+    job.configure()
+    done = run_train(tmp_path)
+    assert done.returncode == 0, done.stderr
+    scores = [row["score"] for row in job.evaluation["test"]]
+    assert sum(scores) / len(scores) == pytest.approx(0.5, abs=0.15)
+    assert job.evaluation["metrics"]["ece"] <= 0.2
 
 
 def test_defects_of_several_classes_without_one_good_part_are_told_apart(tmp_path: Path) -> None:

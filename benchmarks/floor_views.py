@@ -63,6 +63,7 @@ class LiteralClaim(LiteralFloor):
                     "every_line": True,
                     "lines": [],
                     "escalated": False,
+                    "escalated_lines": [],
                     "holder": who["person"],
                     "lease": timedelta(seconds=90),
                 }
@@ -90,7 +91,7 @@ def _decide(cursor: Any, who: Row, task: str, body: Any) -> None:
     cursor.execute(decisions.TAKE, {**values, **scope})
     taken = cursor.fetchone()
     cursor.execute(dispositions.ADVANCE_ONE, ["ACCEPT", taken[11]])
-    _unit, _site, serial, revision = cursor.fetchone()
+    _unit, _site, serial, revision, _kind = cursor.fetchone()
     disposition = _dispose(cursor, who, taken, revision)
     decision = {
         "uuid": uuid4(),

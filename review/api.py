@@ -233,7 +233,7 @@ def _decision(decision: Decision, undo_seconds: float) -> dict[str, Any]:
         "decision": str(decision.uuid),
         "undo_seconds": undo_seconds,
         "undo_until": decision.undo_until.isoformat(),
-        "disposition": decision.disposition_kind,
+        "disposition": decision.disposition.kind,
         "revision": decision.disposition.revision,
     }
 

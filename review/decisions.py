@@ -24,7 +24,15 @@ from labeling.models import DefectClass, Label
 from labeling.regions import Region
 from review import dispositions, queue
 from review.claimed import ClaimedTask
-from review.models import Answer, Decision, DecisionWithdrawal, ReviewTask, TaskState
+from review.models import (
+    Answer,
+    Decision,
+    DecisionWithdrawal,
+    ReviewTask,
+    Skip,
+    TaskKind,
+    TaskState,
+)
 from review.queue import Lease
 from review.transitions import check_disposition, check_transition
 from traceability import nameplates
@@ -101,7 +109,7 @@ def decide(
 
 # Closes the task if, and only if, the fence and the holder are still the ones claimed, and brings
 # what the verdict is recorded with. A lease that has run out still counts while nobody else has
-# taken the task.
+# taken the task. The unit is locked: its disposition follows in the next statement.
 TAKE: Final = f"""
 WITH taken AS (
     UPDATE review_reviewtask t SET state = 'DECIDED', holder_id = NULL, lease_expires_at = NULL
@@ -125,6 +133,7 @@ LEFT JOIN LATERAL (
     WHERE c.inspection_id = t.inspection_id ORDER BY p.score DESC, p.id DESC LIMIT 1
 ) worst ON true
 LEFT JOIN traceability_modelversion m ON m.id = worst.model_version_id
+FOR UPDATE OF u
 """  # noqa: S608  # constants only
 _INSPECTION: Final = (
     *("id", "uuid", "site_id", "line_id", "station_id", "unit_id", "external_id"),
@@ -196,6 +205,7 @@ def _record(
         trail=trail,
         drafts=[_draft(trail, task, verdict, defect)],
         due_at=undo_until,
+        units_are_locked=True,
     )
     decision = Decision(
         site_id=site_id,
@@ -215,6 +225,8 @@ def _record(
     )
     insert_all([decision])
     _label(trail, task, verdict, code, decision)
+    if verdict.answer is Answer.INCONCLUSIVE:
+        _hand_on(trail, task)
     trail.add(
         "task.decide",
         subject_kind="task",
@@ -229,6 +241,23 @@ def _record(
         reason=verdict.comment,
     )
     return decision
+
+
+def _hand_on(trail: Trail, task: _Taken) -> None:
+    """What an inspector cannot tell goes to a lead, and not to himself again."""
+    ReviewTask.objects.filter(pk=task.pk).update(state=TaskState.QUEUED, is_escalated=True)
+    Skip.objects.bulk_create(
+        [
+            Skip(
+                site_id=task.inspection.site_id,
+                task_id=task.pk,
+                inspector_id=cast(int, trail.actor.user_id),
+                reason="inconclusive",
+                at=trail.at,
+            )
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def _defect_class(task: _Taken, verdict: Verdict) -> DefectClass | None:
@@ -287,7 +316,7 @@ def undo(*, actor: Actor, decision_id: UUID, lease: timedelta, at: datetime) -> 
     with audit.recorded(actor=actor, at=at) as trail:
         decision = (
             Decision.objects.filter(uuid=decision_id, decided_by_id=actor.user_id)
-            .select_related("task")
+            .select_related("task", "disposition")
             .first()
         )
         if decision is None:
@@ -296,10 +325,12 @@ def undo(*, actor: Actor, decision_id: UUID, lease: timedelta, at: datetime) -> 
         check_transition(TaskState(task.state), TaskState.LEASED)
         if at > decision.undo_until or decision.fence != task.fence:
             raise UndoClosed(_("The time to take this verdict back has passed."))
-        _withdraw(trail, decision)
+        standing = _withdraw(trail, decision)
         task.state, task.holder_id, task.fence = TaskState.LEASED, actor.user_id, task.fence + 1
         task.lease_expires_at = Now() + lease
-        task.save(update_fields=["state", "holder", "fence", "lease_expires_at"])
+        task.is_escalated = task.is_escalated and decision.answer != Answer.INCONCLUSIVE
+        task.save(update_fields=["state", "holder", "fence", "lease_expires_at", "is_escalated"])
+        _hold_again(trail, task, decision, standing)
         trail.add(
             "task.undo",
             subject_kind="task",
@@ -310,14 +341,34 @@ def undo(*, actor: Actor, decision_id: UUID, lease: timedelta, at: datetime) -> 
         return queue.shown(task_id=task.pk)
 
 
-def _withdraw(trail: Trail, decision: Decision) -> None:
+def _hold_again(
+    trail: Trail, task: ReviewTask, decision: Decision, standing: Disposition | None
+) -> None:
+    """Hold a unit that another verdict released because this one had been given."""
+    if standing is None or task.kind == TaskKind.AUDIT:
+        return
+    is_later = standing.revision > decision.disposition.revision
+    if is_later and standing.kind == DispositionKind.ACCEPT:
+        draft = dispositions.Draft(
+            inspection=task.inspection,
+            kind=DispositionKind.HOLD,
+            decider_kind=DeciderKind.RULE,
+            decider="undo",
+            policy_version=task.policy_version,
+            reason=_("A verdict on this unit was taken back."),
+        )
+        dispositions.dispose_all(trail=trail, drafts=[draft], due_at=trail.at)
+
+
+def _withdraw(trail: Trail, decision: Decision) -> Disposition | None:
     disposition = Disposition.objects.get(pk=decision.disposition_id)
     try:
-        dispositions.withdraw(trail=trail, disposition=disposition)
+        standing = dispositions.withdraw(trail=trail, disposition=disposition)
     except Conflict as refusal:
         raise UndoClosed(refusal.sentence) from refusal
     labels.withdraw(trail=trail, decision=decision.uuid)
     DecisionWithdrawal.objects.create(site_id=decision.site_id, decision=decision, at=trail.at)
+    return standing
 
 
 def _digest(held: Lease, verdict: Verdict) -> str:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 from uuid import UUID
 
-from django.db.models import Value
+from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -29,6 +29,8 @@ from traceability.statements import prepared
 
 OPEN = (TaskState.QUEUED, TaskState.LEASED)
 MOST_AT_ONCE = 4
+# Two tabs with all they look ahead; more would starve the colleagues.
+MOST_HELD = 8
 COUNTED_UP_TO = 1000
 
 
@@ -94,9 +96,16 @@ def _task(draft: TaskDraft, *, at: datetime) -> ReviewTask:
         inclusion_probability=draft.inclusion_probability,
         opened_at=at,
         deadline=draft.deadline,
-        due=draft.deadline.replace(second=0, microsecond=0),
+        due=due_minute(draft.kind, draft.deadline),
         severity=draft.severity,
     )
+
+
+def due_minute(kind: TaskKind, deadline: datetime) -> datetime:
+    """Where a task stands in the queue: at its deadline's minute; an audit sample, whose unit was
+    accepted already, behind all that a line waits for."""
+    far = timedelta(days=1) if kind is TaskKind.AUDIT else timedelta()
+    return (deadline + far).replace(second=0, microsecond=0)
 
 
 # The partial index review_task_open has the queue in its order: the claim reads from its front.
@@ -108,7 +117,9 @@ WITH picked AS (
       AND t.state IN ('QUEUED', 'LEASED')
       AND (t.state = 'QUEUED' OR t.lease_expires_at < clock_timestamp())
       AND (%(every_line)s OR t.line_id = ANY(%(lines)s))
-      AND (%(escalated)s OR NOT t.is_escalated)
+      AND (NOT t.is_escalated OR %(escalated)s OR t.line_id = ANY(%(escalated_lines)s))
+      AND (SELECT count(*) FROM review_reviewtask h WHERE h.holder_id = %(holder)s
+           AND h.state = 'LEASED' AND h.lease_expires_at > clock_timestamp()) < {MOST_HELD}
       AND NOT EXISTS (
           SELECT 1 FROM review_skip s WHERE s.task_id = t.id AND s.inspector_id = %(holder)s)
     ORDER BY t.due, t.severity, t.opened_at, t.id
@@ -139,12 +150,13 @@ def claim(
     scopes = [s for s in actor.scopes_for(Capability.REVIEW) if s.site_id == site.pk]
     if not scopes or actor.user_id is None:
         raise Unknown(_("There is no such site for you."))
-    escalated = any(s.site_id == site.pk for s in actor.scopes_for(Capability.REVIEW_ESCALATED))
+    leads = [s for s in actor.scopes_for(Capability.REVIEW_ESCALATED) if s.site_id == site.pk]
     values: dict[str, Any] = {
         "site": site.pk,
         "every_line": any(s.line_id is None for s in scopes),
         "lines": [s.line_id for s in scopes if s.line_id is not None],
-        "escalated": escalated,
+        "escalated": any(s.line_id is None for s in leads),
+        "escalated_lines": [s.line_id for s in leads if s.line_id is not None],
         "holder": actor.user_id,
         "lease": lease,
     }
@@ -245,7 +257,7 @@ def hold_overdue(*, at: datetime, limit: int = 200) -> int:
                     reason=_("No verdict before the deadline."),
                 )
                 for task in overdue
-                if task.unit.disposition != DispositionKind.HOLD
+                if task.unit.disposition not in (DispositionKind.HOLD, DispositionKind.SCRAP)
             ],
             due_at=at,
         )
@@ -265,9 +277,12 @@ def figures(*, actor: Actor, site: Site) -> QueueFigures:
     """What waits for this actor at this site, at a cost that does not grow with the queue."""
     # In the order of the index, counting too: without an order the server may read the table from
     # its front, where the tasks long decided lie.
-    waiting = ReviewTask.objects.filter(
-        actor.within(Capability.REVIEW), site=site, state__in=OPEN
-    ).order_by("due", "severity", "opened_at", "id")
+    waiting = (
+        ReviewTask.objects.filter(actor.within(Capability.REVIEW), site=site, state__in=OPEN)
+        .filter(Q(is_escalated=False) | actor.within(Capability.REVIEW_ESCALATED))
+        .exclude(Exists(Skip.objects.filter(task=OuterRef("pk"), inspector_id=actor.user_id)))
+        .order_by("due", "severity", "opened_at", "id")
+    )
     first = waiting.values_list("deadline", "opened_at").first()
     return QueueFigures(
         waiting=len(waiting.values_list("pk", flat=True)[:COUNTED_UP_TO]),

@@ -15,7 +15,8 @@ ALLOWED: Final[dict[TaskState, frozenset[TaskState]]] = {
     TaskState.LEASED: frozenset(
         {TaskState.LEASED, TaskState.QUEUED, TaskState.DECIDED, TaskState.CLOSED}
     ),
-    TaskState.DECIDED: frozenset({TaskState.LEASED}),
+    # Taken back, or asked again: a lead's turn, or a view that came late.
+    TaskState.DECIDED: frozenset({TaskState.LEASED, TaskState.QUEUED}),
     TaskState.CLOSED: frozenset(),
 }
 

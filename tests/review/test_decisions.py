@@ -11,6 +11,7 @@ from django.db.models import Model
 
 from governance.access import Actor, actor_of
 from governance.models import AuditEntry
+from governance.roles import Role
 from labeling.models import Label
 from mes_integration.models import WriteBack
 from review import decisions, queue
@@ -283,3 +284,99 @@ def at_the_same_time(*calls: object) -> list[object]:
     for thread in threads:
         thread.join()
     return answers
+
+
+def two_questions() -> tuple[Unit, Actor]:
+    """A unit that two inspections ask about, and an inspector."""
+    unit = factories.unit()
+    for _ in range(2):
+        factories.task(factories.inspection(unit))
+    return unit, factories.actor()
+
+
+def kinds_of(unit: Unit) -> list[str]:
+    found = Disposition.objects.filter(unit=unit, withdrawal__isnull=True)
+    return list(found.order_by("revision").values_list("kind", flat=True))
+
+
+@pytest.mark.django_db
+def test_a_unit_is_released_by_the_last_answer_only() -> None:
+    unit, mine = two_questions()
+    decide(mine, claimed(mine), key="key-00000001")
+    assert kinds_of(unit) == ["HOLD"]
+    assert "other question" in Disposition.objects.get(unit=unit).reason
+    decide(mine, claimed(mine), key="key-00000002")
+    assert kinds_of(unit) == ["HOLD", "ACCEPT"]
+
+
+@pytest.mark.django_db
+def test_the_second_answer_sees_the_first_though_both_were_given_at_once() -> None:
+    unit, mine = two_questions()
+    decide(mine, claimed(mine), key="key-00000001")
+    decide(mine, claimed(mine), REJECT, key="key-00000002")
+    assert kinds_of(unit) == ["HOLD", "REWORK"]
+
+
+@pytest.mark.django_db
+def test_a_scrapped_unit_stays_scrapped_whatever_is_said_later() -> None:
+    unit, mine = two_questions()
+    scrap = Verdict(answer=Answer.CONFIRMED, disposition=DispositionKind.SCRAP)
+    decide(mine, claimed(mine), scrap, key="key-00000001")
+    recorded = decide(mine, claimed(mine), key="key-00000002")
+    assert kinds_of(unit) == ["SCRAP", "SCRAP"]
+    assert recorded.decision.disposition.kind == "SCRAP"
+    assert Unit.objects.get(pk=unit.pk).disposition == "SCRAP"
+
+
+@pytest.mark.django_db
+def test_a_scrapped_unit_is_not_held_by_a_deadline() -> None:
+    unit, mine = two_questions()
+    scrap = Verdict(answer=Answer.CONFIRMED, disposition=DispositionKind.SCRAP)
+    decide(mine, claimed(mine), scrap)
+    queue.hold_overdue(at=NOW + timedelta(hours=1))
+    assert kinds_of(unit) == ["SCRAP"]
+
+
+@pytest.mark.django_db
+def test_taking_back_the_first_of_two_answers_holds_what_the_second_released() -> None:
+    unit, mine = two_questions()
+    first = decide(mine, claimed(mine), key="key-00000001")
+    decide(mine, claimed(mine), key="key-00000002")
+    decisions.undo(actor=mine, decision_id=first.decision.uuid, lease=LEASE, at=NOW)
+    assert kinds_of(unit) == ["ACCEPT", "HOLD"]
+    assert Unit.objects.get(pk=unit.pk).disposition == "HOLD"
+
+
+@pytest.mark.django_db
+def test_what_an_inspector_cannot_tell_goes_to_a_lead_and_not_back_to_him() -> None:
+    task = factories.task()
+    unsure = Verdict(answer=Answer.INCONCLUSIVE, disposition=DispositionKind.HOLD)
+    lead = factories.actor(Role.LEAD)
+    decide(lead, claimed(lead), unsure)
+    assert queue.claim(actor=lead, site=task.site, count=1, lease=LEASE, at=NOW) == []
+    other = factories.actor(Role.LEAD)
+    decide(other, claimed(other), key="key-00000002")
+    assert kinds_of(task.unit) == ["HOLD", "ACCEPT"]
+
+
+@pytest.mark.django_db
+def test_an_inconclusive_answer_can_be_taken_back() -> None:
+    task = factories.task()
+    mine = factories.actor()
+    unsure = Verdict(answer=Answer.INCONCLUSIVE, disposition=DispositionKind.HOLD)
+    recorded = decide(mine, claimed(mine), unsure)
+    decisions.undo(actor=mine, decision_id=recorded.decision.uuid, lease=LEASE, at=NOW)
+    again = ReviewTask.objects.get(pk=task.pk)
+    assert (again.state, again.is_escalated) == (TaskState.LEASED, False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_inspectors_answering_two_questions_at_once_release_the_unit_in_the_end() -> None:
+    unit, first = two_questions()
+    second = actor_of(factories.user())
+    one, other = claimed(first), claimed(second)
+    at_the_same_time(
+        lambda: decide(first, one, key="key-first"),
+        lambda: decide(second, other, key="key-second"),
+    )
+    assert kinds_of(unit) == ["HOLD", "ACCEPT"]

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from governance.access import Actor, actor_of
-from governance.models import AuditEntry
+from governance.models import AuditEntry, Grant
 from governance.roles import Role
 from mes_integration.models import WriteBack
 from review import queue
@@ -197,3 +197,42 @@ def test_many_inspectors_at_once_never_get_the_same_task() -> None:
     for thread in threads:
         thread.join()
     assert sorted(got) == sorted(ReviewTask.objects.values_list("pk", flat=True))
+
+
+@pytest.mark.django_db
+def test_nobody_holds_more_than_two_screens_full() -> None:
+    factories.tasks(12)
+    mine = factories.actor()
+    claim(mine, count=4)
+    claim(mine, count=4)
+    assert claim(mine, count=4) == []
+    assert len(claim(factories.actor(), count=4)) == 4
+
+
+@pytest.mark.django_db
+def test_an_audit_sample_waits_behind_what_a_line_waits_for() -> None:
+    factories.task(kind=TaskKind.AUDIT, deadline=NOW)
+    urgent = factories.task(deadline=NOW + 30 * MINUTE)
+    assert [t.pk for t in claim(factories.actor())] == [urgent.pk]
+
+
+@pytest.mark.django_db
+def test_a_lead_of_another_line_is_not_offered_this_lines_escalated_unit() -> None:
+    here, there = factories.line(code="line-1"), factories.line(code="line-2")
+    factories.task(on=here)
+    mine = factories.actor(on=here)
+    [task] = claim(mine)
+    queue.escalate(actor=mine, held=lease_of(task), comment="", at=NOW)
+    user = factories.user(Role.INSPECTOR, on=here)
+    Grant.objects.create(user=user, role=Role.LEAD, site=there.site, line=there)
+    assert claim(actor_of(user)) == []
+
+
+@pytest.mark.django_db
+def test_the_queue_counts_what_this_inspector_can_claim() -> None:
+    factories.tasks(3)
+    mine = factories.actor()
+    skipped, escalated, _left = claim(mine, count=3)
+    queue.skip(actor=mine, held=lease_of(skipped), reason="Blurred.", at=NOW)
+    queue.escalate(actor=mine, held=lease_of(escalated), comment="", at=NOW)
+    assert queue.figures(actor=mine, site=factories.site()).waiting == 1

@@ -75,7 +75,8 @@ class QueueMachine(RuleBasedStateMachine):
         tasks = queue.claim(actor=actor, site=factories.site(), count=1, lease=LEASE, at=NOW)
         if not tasks:
             live = {t for t in self.current if t not in self.decided}
-            assert ReviewTask.objects.filter(state=TaskState.QUEUED).count() == 0, live
+            open_to_all = ReviewTask.objects.filter(state=TaskState.QUEUED, is_escalated=False)
+            assert open_to_all.count() == 0, live
             return None
         [task] = tasks
         assert task.uuid not in self.decided
@@ -174,7 +175,9 @@ class QueueMachine(RuleBasedStateMachine):
                 .first()
             )
             assert task.unit.disposition == (last.kind if last else "")
-            if task.uuid in self.decided:
+            if self.decided.get(task.uuid) == DispositionKind.HOLD:
+                assert (task.state, task.is_escalated) == (TaskState.QUEUED, True)
+            elif task.uuid in self.decided:
                 assert task.state == TaskState.DECIDED
 
 

@@ -46,6 +46,20 @@ BUGS: Final = (
         tests=("tests/faults/test_fences.py",),
     ),
     Bug(
+        name="one answer releases a unit that another question holds",
+        file="review/dispositions.py",
+        before="    WHEN d.kind = 'ACCEPT' AND EXISTS (",
+        after="    WHEN false AND EXISTS (",
+        tests=(f"{DECISIONS}::test_a_unit_is_released_by_the_last_answer_only",),
+    ),
+    Bug(
+        name="a scrapped unit is released",
+        file="review/dispositions.py",
+        before="    WHEN u.disposition = 'SCRAP' THEN 'SCRAP'\n",
+        after="",
+        tests=(f"{DECISIONS}::test_a_scrapped_unit_stays_scrapped_whatever_is_said_later",),
+    ),
+    Bug(
         name="messages are deleted before the commit",
         file="inference_bridge/consumer.py",
         before="        outcomes = intake.take(\n            actor=self._actor,\n",

@@ -11,7 +11,7 @@ from typing import Final
 from django.utils.translation import gettext as _
 
 from inference_bridge.routing import Rule, badness
-from review.models import ReviewTask, TaskKind
+from review.models import ReviewTask, TaskKind, TaskState
 from traceability.models import (
     DeciderKind,
     DispositionKind,
@@ -66,6 +66,7 @@ class Step:
 
     opens: TaskKind | None = None
     raises: TaskKind | None = None
+    reopens: TaskKind | None = None
     hold: Cause | None = None
     accepts: bool = False
     alerts: bool = False
@@ -95,6 +96,11 @@ class Standing:
         return Stage.PASSED if self.was_settled else Stage.WAITING
 
     @property
+    def is_decided(self) -> bool:
+        """Whether a person has answered; a closed task is asked no more."""
+        return self.task is not None and self.task.state == TaskState.DECIDED
+
+    @property
     def is_complete(self) -> bool:
         """Whether every expected view is in."""
         views = {seen.view for seen in (*self.before, *self.now)}
@@ -120,6 +126,11 @@ class Standing:
         """The earliest one any view asks for."""
         return min(seen.deadline for seen in (*self.before, *self.now))
 
+    @property
+    def asks(self) -> TaskKind | None:
+        """What a person is to be asked of the worst view; nothing when it passes."""
+        return _ASKS.get(self.worst.route)
+
 
 _ASKS: Final = {
     Route.REVIEW: TaskKind.REVIEW,
@@ -138,9 +149,10 @@ _HOLDS: Final = {Route.CONTAIN: Cause.MODEL, Route.CAPTURE_CHECK: Cause.CAPTURE}
 def next_step(standing: Standing) -> Step:
     """The rule of the house for one inspection; pure.
 
-    Waiting: the worst view decides; it passes only when every view is in.
+    Waiting: the worst view holds at once; it passes or is asked about when every view is in.
     Passed: what comes late and is not fine is held and asked about.
-    Asked: the task gets worse, never better. Answered: only a new CONTAIN still acts.
+    Asked: the task gets worse, never better.
+    Answered: the answer was about the views of then; a doubtful one since is held and asked about.
     """
     stage = standing.stage
     settles = standing.is_complete and standing.inspection.settled_at is None
@@ -148,13 +160,14 @@ def next_step(standing: Standing) -> Step:
         return _first_step(standing, settles=settles)
     late = standing.worst_now.route
     alerts = late == Route.CONTAIN
-    if stage is Stage.ANSWERED:
-        return Step(hold=Cause.MODEL if alerts else None, alerts=alerts, settles=settles)
     if late == Route.PASS:
         return Step(settles=settles)
     hold = _HOLDS.get(late)
     if stage is Stage.PASSED:
         return Step(opens=_ASKS[late], hold=hold or Cause.LATE_VIEW, alerts=alerts, settles=settles)
+    if stage is Stage.ANSWERED:
+        again = standing.asks if standing.is_decided else None
+        return Step(reopens=again, hold=hold or Cause.LATE_VIEW, alerts=alerts, settles=settles)
     return _raised(standing, hold, alerts=alerts, settles=settles)
 
 
@@ -165,9 +178,9 @@ def _first_step(standing: Standing, *, settles: bool) -> Step:
             return Step()
         audit = TaskKind.AUDIT if standing.is_audited else None
         return Step(accepts=True, opens=audit, settles=settles)
-    return Step(
-        opens=_ASKS[worst], hold=_HOLDS.get(worst), alerts=worst == Route.CONTAIN, settles=settles
-    )
+    # An answer given to some of the views would be taken for one to all of them.
+    asks = _ASKS[worst] if standing.is_complete else None
+    return Step(opens=asks, hold=_HOLDS.get(worst), alerts=worst == Route.CONTAIN, settles=settles)
 
 
 def _raised(standing: Standing, hold: Cause | None, *, alerts: bool, settles: bool) -> Step:
@@ -213,11 +226,11 @@ def holding(cause: Cause, seen: Seen) -> Holding:
 def _why(cause: Cause) -> str:
     return {
         Cause.CAPTURE: _("The image is not fit to judge."),
-        Cause.LATE_VIEW: _("A view that came after the unit had passed is doubtful."),
+        Cause.LATE_VIEW: _("A view that came after the unit was judged is doubtful."),
         Cause.INCOMPLETE: _("Not every expected view has arrived."),
     }[cause]
 
 
 def lifts_nothing(kind: str) -> bool:
-    """Whether a model may accept a unit whose disposition is `kind`: it never lifts a hold."""
+    """Whether a model or a rule may dispose a unit that stands at `kind`: they lift no hold."""
     return kind not in (DispositionKind.HOLD, DispositionKind.SCRAP)

@@ -9,6 +9,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from governance import audit
 from governance.access import system
@@ -29,8 +30,9 @@ from inference_bridge.routing import draw, inclusion, is_sampled
 from labeling.catalogue import SEVERITY_RANK, learn
 from labeling.models import Severity
 from review.dispositions import Draft, dispose_all
-from review.models import ReviewTask, TaskKind
-from review.queue import OPEN, TaskDraft, open_tasks
+from review.models import ReviewTask, TaskKind, TaskState
+from review.queue import OPEN, TaskDraft, due_minute, open_tasks
+from review.transitions import check_transition
 from traceability import tasks as image_tasks
 from traceability.models import (
     DeciderKind,
@@ -38,6 +40,7 @@ from traceability.models import (
     Inspection,
     Prediction,
     Route,
+    Unit,
 )
 
 PATIENCE: Final = timedelta(minutes=2)
@@ -53,6 +56,7 @@ _RAISED: Final = [
     "due",
     "severity",
 ]
+_REOPENED: Final = [*_RAISED, "state", "holder", "lease_expires_at", "held_at"]
 
 
 def drawn(*, site_id: int, inspection: str) -> float:
@@ -111,16 +115,18 @@ def settle(*, trail: Trail, standings: Sequence[Standing]) -> None:
         )
     steps = [(standing, next_step(standing)) for standing in standings]
     severity = _severities(
-        trail, [standing for standing, step in steps if step.opens or step.raises]
+        trail, [s for s, step in steps if step.opens or step.raises or step.reopens]
     )
     opened = [_task(standing, step.opens, severity) for standing, step in steps if step.opens]
     if opened:
         open_tasks(trail=trail, drafts=opened)
     _raise_tasks(trail, [(s, step.raises) for s, step in steps if step.raises], severity)
-    dispose_all(trail=trail, drafts=_dispositions(steps), due_at=trail.at)
+    _reopen_tasks(trail, [(s, step.reopens) for s, step in steps if step.reopens], severity)
+    # The units are locked since their facts were written.
+    dispose_all(trail=trail, drafts=_dispositions(steps), due_at=trail.at, units_are_locked=True)
     alerts.raise_all(trail=trail, standings=[s for s, step in steps if step.alerts])
     _mark_settled([s.inspection for s, step in steps if step.settles], at=trail.at)
-    _prepare_images([s for s, step in steps if step.opens])
+    _prepare_images([s for s, step in steps if step.opens or step.reopens])
 
 
 def hold_incomplete(*, at: datetime, limit: int = 200) -> int:
@@ -137,6 +143,7 @@ def hold_incomplete(*, at: datetime, limit: int = 200) -> int:
             trail.nothing_changed()
             return 0
         tasks, views = tasks_of(inspections), views_of(inspections)
+        _look_again(inspections)
         standings = [
             Standing(
                 inspection=inspection,
@@ -162,23 +169,35 @@ def hold_incomplete(*, at: datetime, limit: int = 200) -> int:
 
 
 def _give_up(trail: Trail, standings: Sequence[Standing]) -> None:
-    """Hold what nobody has judged, and ask about what nobody is asked about yet."""
+    """Hold them, and ask about what nobody is asked about; a verdict was on too few views."""
     unasked = [s for s in standings if s.task is None]
-    severity = _severities(trail, unasked)
+    judged = [s for s in standings if s.is_decided]
+    severity = _severities(trail, [*unasked, *judged])
     if unasked:
-        drafts = [_task(s, TaskKind.CAPTURE_CHECK, severity) for s in unasked]
+        drafts = [_task(s, s.asks or TaskKind.CAPTURE_CHECK, severity) for s in unasked]
         open_tasks(trail=trail, drafts=drafts)
-        _prepare_images(unasked)
-    unjudged = [s for s in standings if s.task is None or s.task.state in ("QUEUED", "LEASED")]
+    _reopen_tasks(trail, [(s, s.asks or TaskKind.CAPTURE_CHECK) for s in judged], severity)
+    _prepare_images([*unasked, *judged])
     dispose_all(
         trail=trail,
         drafts=[
             _hold(s, Cause.INCOMPLETE)
-            for s in unjudged
-            if s.inspection.unit.disposition != DispositionKind.HOLD
+            for s in standings
+            if lifts_nothing(s.inspection.unit.disposition)
         ],
         due_at=trail.at,
+        units_are_locked=True,
     )
+
+
+def _look_again(inspections: Sequence[Inspection]) -> None:
+    """What is done with the units, locked: a verdict may have come before the tasks were."""
+    units = Unit.objects.select_for_update(no_key=True).filter(
+        pk__in={inspection.unit_id for inspection in inspections}
+    )
+    there = dict(units.order_by("pk").values_list("pk", "disposition"))
+    for inspection in inspections:
+        inspection.unit.disposition = there[inspection.unit_id]
 
 
 def _seen_of(inspection: Inspection, rows: Sequence[Prediction], *, at: datetime) -> list[Seen]:
@@ -239,24 +258,50 @@ def _raise_tasks(
         if task is None or kind is None:
             continue
         draft = _task(standing, kind, severity)
-        before = {"kind": task.kind, "score": task.score}
-        task.kind, task.score, task.defect_class = kind, draft.score, draft.defect_class
-        task.policy_version = draft.policy_version
-        task.review_from, task.contain_from = draft.review_from, draft.contain_from
-        task.inclusion_probability = 1.0
         task.deadline = min(task.deadline, draft.deadline)
-        task.due = task.deadline.replace(second=0, microsecond=0)
-        task.severity = min(task.severity, draft.severity)
+        _make_graver(trail, task, draft, action="task.raise")
         tasks.append(task)
-        trail.add(
-            "task.raise",
-            subject_kind="task",
-            subject=task.uuid,
-            site_id=task.site_id,
-            detail={"was": before, "is": {"kind": kind, "score": draft.score}},
-        )
     if tasks:
         ReviewTask.objects.bulk_update(tasks, _RAISED)
+
+
+def _reopen_tasks(
+    trail: Trail,
+    reopened: Sequence[tuple[Standing, TaskKind | None]],
+    severity: dict[tuple[int, str], int],
+) -> None:
+    """Ask again what was answered on fewer views; the answer of then stays on record."""
+    tasks = []
+    for standing, kind in reopened:
+        task = standing.task
+        if task is None or kind is None:
+            continue
+        check_transition(TaskState(task.state), TaskState.QUEUED)
+        # The first question's deadline was met; this one has its own.
+        task.deadline = min((seen.deadline for seen in standing.now), default=task.deadline)
+        _make_graver(trail, task, _task(standing, kind, severity), action="task.reopen")
+        task.state, task.holder, task.lease_expires_at = TaskState.QUEUED, None, None
+        task.held_at = None
+        tasks.append(task)
+    if tasks:
+        ReviewTask.objects.bulk_update(tasks, _REOPENED)
+
+
+def _make_graver(trail: Trail, task: ReviewTask, draft: TaskDraft, *, action: str) -> None:
+    before = {"kind": task.kind, "score": task.score}
+    task.kind, task.score, task.defect_class = draft.kind, draft.score, draft.defect_class
+    task.policy_version = draft.policy_version
+    task.review_from, task.contain_from = draft.review_from, draft.contain_from
+    task.inclusion_probability = 1.0
+    task.due = due_minute(draft.kind, task.deadline)
+    task.severity = min(task.severity, draft.severity)
+    trail.add(
+        action,
+        subject_kind="task",
+        subject=task.uuid,
+        site_id=task.site_id,
+        detail={"was": before, "is": {"kind": draft.kind, "score": draft.score}},
+    )
 
 
 def _dispositions(steps: Sequence[tuple[Standing, Step]]) -> list[Draft]:
@@ -267,8 +312,7 @@ def _dispositions(steps: Sequence[tuple[Standing, Step]]) -> list[Draft]:
     holds = [
         (standing, step.hold)
         for standing, step in steps
-        if step.hold
-        and (step.opens or standing.inspection.unit.disposition != DispositionKind.HOLD)
+        if step.hold and lifts_nothing(standing.inspection.unit.disposition)
     ]
     held = {standing.inspection.unit_id for standing, _cause in holds}
     passing = [
@@ -284,11 +328,18 @@ def _dispositions(steps: Sequence[tuple[Standing, Step]]) -> list[Draft]:
 
 
 def _asked_about(units: Collection[int]) -> set[int]:
-    """Those of the units with an open question; an audit sample's unit was accepted already."""
+    """Those of the units with an open question, or one that waits for the rest of its views.
+
+    An audit sample's unit was accepted already.
+    """
     if not units:
         return set()
     tasks = ReviewTask.objects.filter(unit__in=units, state__in=OPEN).exclude(kind=TaskKind.AUDIT)
-    return set(tasks.values_list("unit_id", flat=True))
+    doubts = Prediction.objects.filter(capture__inspection=OuterRef("pk")).exclude(route=Route.PASS)
+    waiting = Inspection.objects.filter(
+        Exists(doubts), unit__in=units, settled_at__isnull=True
+    ).values_list("unit_id", flat=True)
+    return set(tasks.values_list("unit_id", flat=True).union(waiting))
 
 
 def _hold(standing: Standing, cause: Cause) -> Draft:

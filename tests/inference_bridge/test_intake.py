@@ -20,7 +20,7 @@ from inference_bridge.routing import Rule
 from inference_bridge.settling import hold_incomplete
 from labeling.models import DefectClass
 from review import decisions, queue
-from review.models import Answer, ReviewTask, TaskKind
+from review.models import Answer, Decision, ReviewTask, TaskKind
 from tests import factories
 from tests.inference_bridge.conftest import give_policy, take
 from tests.inference_bridge.messages import event, view
@@ -347,8 +347,37 @@ def test_the_worst_view_decides(now: datetime) -> None:
     assert Disposition.objects.get().kind == "HOLD"
 
 
+def test_nobody_is_asked_before_every_view_is_in(now: datetime) -> None:
+    take(now, view(now, of="SN-1", name="top", score=0.5, expected=3))
+    take(now, view(now, of="SN-1", name="side", score=0.1, expected=3))
+    assert not ReviewTask.objects.exists()
+    # Nor is the unit passed by another inspection meanwhile.
+    take(now, event(now, score=0.1, data__capture__serial="SN-1"))
+    assert not Disposition.objects.exists()
+    take(now, view(now, of="SN-1", name="end", score=0.6, expected=3))
+    task = ReviewTask.objects.get()
+    assert (task.kind, task.score) == (TaskKind.REVIEW, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("score", "verdict", "kind", "alerts"),
+    [(0.95, "ok", TaskKind.CONTAIN, 1), (0.1, "unfit", TaskKind.CAPTURE_CHECK, 0)],
+)
+def test_a_grave_view_holds_at_once_and_is_asked_about_when_all_are_in(
+    now: datetime, score: float, verdict: str, kind: str, alerts: int
+) -> None:
+    quality = {"verdict": verdict}
+    grave = view(now, of="SN-1", name="top", score=score, data__capture__quality=quality)
+    take(now, grave)
+    assert Unit.objects.get().disposition == "HOLD"
+    assert (Alert.objects.count(), ReviewTask.objects.count()) == (alerts, 0)
+    take(now, view(now, of="SN-1", name="side", score=0.1))
+    assert ReviewTask.objects.get().kind == kind
+    assert (Alert.objects.count(), Disposition.objects.count()) == (alerts, 1)
+
+
 def test_a_late_view_makes_an_open_task_graver(now: datetime) -> None:
-    take(now, view(now, of="SN-1", name="top", score=0.3))
+    take(now, view(now, of="SN-1", name="top", score=0.3, expected=1))
     take(now, view(now, of="SN-1", name="side", score=0.95, data__outcome__label="crack"))
     task = ReviewTask.objects.get()
     assert (task.kind, task.score, task.defect_class) == (TaskKind.CONTAIN, 0.95, "crack")
@@ -357,22 +386,67 @@ def test_a_late_view_makes_an_open_task_graver(now: datetime) -> None:
 
 
 def test_a_late_view_never_makes_a_task_less_grave(now: datetime) -> None:
-    take(now, view(now, of="SN-1", name="top", score=0.5))
+    take(now, view(now, of="SN-1", name="top", score=0.5, expected=1))
     take(now, view(now, of="SN-1", name="side", score=0.1))
     task = ReviewTask.objects.get()
     assert (task.kind, task.score) == (TaskKind.REVIEW, 0.5)
     assert Inspection.objects.get().settled_at == now
 
 
-@pytest.mark.parametrize(("score", "holds"), [(0.5, 0), (0.95, 1)])
-def test_a_decided_task_stays_closed_and_only_containment_holds(
-    now: datetime, score: float, holds: int
+@pytest.mark.parametrize(
+    ("score", "verdict", "kind", "decider"),
+    [
+        (0.5, "ok", TaskKind.REVIEW, "late view"),
+        (0.95, "ok", TaskKind.CONTAIN, "casting 17"),
+        (0.1, "unfit", TaskKind.CAPTURE_CHECK, "capture"),
+    ],
+)
+def test_a_doubtful_view_after_the_answer_holds_the_unit_and_asks_again(
+    now: datetime, plant: Site, score: float, verdict: str, kind: str, decider: str
 ) -> None:
-    take(now, view(now, of="SN-1", name="top", score=0.3))
-    ReviewTask.objects.update(state="DECIDED")
-    take(now, view(now, of="SN-1", name="side", score=score))
+    take(now, view(now, of="SN-1", name="top", score=0.3, expected=1))
+    fence = _answered(plant, now)
+    later = now + timedelta(minutes=20)
+    quality = {"verdict": verdict}
+    late = view(later, of="SN-1", name="side", score=score, data__capture__quality=quality)
+    take(later, late)
+
+    task = ReviewTask.objects.get()
+    assert (task.state, task.kind, task.score, task.fence) == ("QUEUED", kind, score, fence)
+    assert (task.holder, task.lease_expires_at, task.held_at) == (None, None, None)
+    assert task.deadline == later + timedelta(seconds=900)
+    assert AuditEntry.objects.filter(action="task.reopen").count() == 1
+    held = Disposition.objects.get(kind="HOLD")
+    assert (held.decider, Unit.objects.get().disposition) == (decider, "HOLD")
+    assert Alert.objects.count() == (kind == TaskKind.CONTAIN)
+    assert Decision.objects.filter(withdrawal__isnull=True).count() == 1
+    _answered(plant, later)
+    assert Unit.objects.get().disposition == "ACCEPT"
+
+
+def test_a_fine_view_after_the_answer_changes_nothing(now: datetime, plant: Site) -> None:
+    take(now, view(now, of="SN-1", name="top", score=0.3, expected=1))
+    _answered(plant, now)
+    take(now, view(now, of="SN-1", name="side", score=0.1))
     assert ReviewTask.objects.get().state == "DECIDED"
-    assert Disposition.objects.filter(kind="HOLD").count() == holds
+    assert Unit.objects.get().disposition == "ACCEPT"
+
+
+def test_a_late_view_releases_no_scrap(now: datetime) -> None:
+    take(now, view(now, of="SN-1", name="top", score=0.3, expected=1))
+    ReviewTask.objects.update(state="DECIDED")
+    Unit.objects.update(disposition="SCRAP")
+    take(now, view(now, of="SN-1", name="side", score=0.95))
+    assert Unit.objects.get().disposition == "SCRAP"
+    assert not Disposition.objects.exists()
+
+
+def _answered(plant: Site, at: datetime) -> int:
+    """A false call by an inspector; the fence of his claim."""
+    mine = factories.actor(at=plant)
+    [held] = queue.claim(actor=mine, site=plant, count=1, lease=timedelta(seconds=90), at=at)
+    _decide(mine, queue.Lease(held.uuid, held.fence), at)
+    return held.fence
 
 
 def test_a_doubtful_view_after_the_unit_passed_holds_it_and_asks(now: datetime) -> None:
@@ -426,15 +500,37 @@ def test_an_inspection_that_misses_a_view_is_held_and_asked_about(now: datetime)
     assert Unit.objects.get(serial="SN-1").disposition == "HOLD"
 
 
-def test_an_incomplete_inspection_with_a_task_is_held_once(now: datetime) -> None:
+def test_an_incomplete_inspection_is_held_once_and_asked_about_by_its_worst_view(
+    now: datetime,
+) -> None:
     take(now, view(now, of="SN-1", name="top", score=0.5))
     take(now, view(now, of="SN-2", name="top", score=0.95))
     assert hold_incomplete(at=now + timedelta(minutes=3)) == 2
-    assert ReviewTask.objects.count() == 2
+    assert sorted(ReviewTask.objects.values_list("unit__serial", "kind")) == [
+        ("SN-1", TaskKind.REVIEW),
+        ("SN-2", TaskKind.CONTAIN),
+    ]
     assert sorted(Disposition.objects.values_list("unit__serial", "kind")) == [
         ("SN-1", "HOLD"),
         ("SN-2", "HOLD"),
     ]
+
+
+def test_a_verdict_on_too_few_views_does_not_release_the_unit(now: datetime, plant: Site) -> None:
+    take(now, view(now, of="SN-1", name="top", score=0.5, expected=1))
+    _answered(plant, now)
+    Inspection.objects.update(settled_at=None, views_expected=2)
+    assert hold_incomplete(at=now + timedelta(minutes=3)) == 1
+    assert Unit.objects.get().disposition == "HOLD"
+    assert ReviewTask.objects.get().state == "QUEUED"
+
+
+def test_the_sweep_leaves_scrap_as_it_is(now: datetime) -> None:
+    take(now, view(now, of="SN-1", name="top", score=0.5))
+    Unit.objects.update(disposition="SCRAP")
+    hold_incomplete(at=now + timedelta(minutes=3))
+    assert Unit.objects.get().disposition == "SCRAP"
+    assert not Disposition.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -442,7 +538,9 @@ def test_an_incomplete_inspection_with_a_task_is_held_once(now: datetime) -> Non
 def test_a_verdict_is_recorded_while_its_inspection_is_worked_on(
     now: datetime, monkeypatch: pytest.MonkeyPatch, plant: Site, through: str
 ) -> None:
-    take(now, view(now, of="SN-1", name="top", score=0.5))
+    take(now, view(now, of="SN-1", name="top", score=0.5, expected=1))
+    if through == "the sweep":
+        Inspection.objects.update(settled_at=None, views_expected=2)
     mine = factories.actor(at=plant)
     [held] = queue.claim(actor=mine, site=plant, count=1, lease=timedelta(seconds=90), at=now)
     lease = queue.Lease(held.uuid, held.fence)
@@ -460,22 +558,26 @@ def test_a_verdict_is_recorded_while_its_inspection_is_worked_on(
         hold_incomplete(at=now + timedelta(minutes=3))
     else:
         take(now, view(now, of="SN-1", name="side", score=0.1))
-    assert ReviewTask.objects.get().state == "DECIDED"
-    assert Unit.objects.get().disposition == "ACCEPT"
+    assert Decision.objects.count() == 1
+    assert [d.kind for d in Disposition.objects.order_by("revision")][0] == "ACCEPT"
 
 
 def _judge(actor: Actor, held: queue.Lease, at: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '2s'")
+    _decide(actor, held, at)
+    connection.close()
+
+
+def _decide(actor: Actor, held: queue.Lease, at: datetime) -> None:
     decisions.decide(
         actor=actor,
         held=held,
         verdict=decisions.Verdict(answer=Answer.FALSE_CALL, disposition=DispositionKind.ACCEPT),
-        key="key-00000001",
+        key=f"key-{held.fence:08d}",
         undo_window=timedelta(seconds=8),
         at=at,
     )
-    connection.close()
 
 
 # --- cost ---

@@ -23,7 +23,12 @@ from inference_bridge.intake import Incoming, Outcome, Status
 from traceability.refusals import Invalid, Unavailable
 
 MOST_EVENTS: Final = 100
-_STATUS_OF_CODE: Final = {"unknown_site": 404, "unknown_line": 404, "id_reused": 409}
+_STATUS_OF_CODE: Final = {
+    "unknown_site": 404,
+    "unknown_line": 404,
+    "id_reused": 409,
+    "source_taken": 409,
+}
 
 
 class CloudEventShape(serializers.Serializer[Any]):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from governance.access import Actor
 from governance.audit import Trail
 from governance.roles import Capability
 from inference_bridge.models import DeadLetter
+from traceability.inserts import encoded, statement
 from traceability.models import Site
 
 
@@ -25,34 +27,45 @@ class Refused:
     site_code: str
 
 
-def keep(*, trail: Trail, refused: Sequence[Refused]) -> None:
-    """Keep each message; one that is kept already stays as it is."""
+def keep(*, trail: Trail, refused: Sequence[Refused]) -> int:
+    """Keep each message; one that is kept already stays as it is. Returns how many are new."""
     if not refused:
-        return
+        return 0
     codes = {letter.site_code for letter in refused if letter.site_code}
     sites = dict(Site.objects.filter(code__in=codes).values_list("code", "pk")) if codes else {}
-    DeadLetter.objects.bulk_create(
-        [
-            DeadLetter(
-                site_id=sites.get(letter.site_code),
-                message_id=_numbered(refused, number),
-                body=writable(letter.body),
-                code=letter.code,
-                reason=writable(letter.reason)[:1000],
-                received_at=trail.at,
-            )
-            for number, letter in enumerate(refused)
-        ],
-        ignore_conflicts=True,
-    )
-    for letter in refused:
-        trail.add(
-            "dead_letter.keep",
-            subject_kind="dead_letter",
-            subject=letter.message_id,
+    letters = [
+        DeadLetter(
             site_id=sites.get(letter.site_code),
-            detail={"code": letter.code},
+            message_id=_numbered(refused, number),
+            body=writable(letter.body),
+            code=letter.code,
+            reason=writable(letter.reason)[:1000],
+            received_at=trail.at,
         )
+        for number, letter in enumerate(refused)
+    ]
+    kept = _insert(letters)
+    for letter in letters:
+        if letter.message_id in kept:
+            trail.add(
+                "dead_letter.keep",
+                subject_kind="dead_letter",
+                subject=letter.message_id,
+                site_id=letter.site_id,
+                detail={"code": letter.code},
+            )
+    return len(kept)
+
+
+def _insert(letters: Sequence[DeadLetter]) -> set[str]:
+    """Message ids of those that were not there yet."""
+    names = [field.attname for field in DeadLetter._meta.concrete_fields if not field.primary_key]  # noqa: SLF001  # documented
+    rows = [{name: getattr(letter, name) for name in names} for letter in letters]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"{statement(DeadLetter)} ON CONFLICT DO NOTHING RETURNING message_id", [encoded(rows)]
+        )
+        return {message_id for (message_id,) in cursor.fetchall()}
 
 
 def _numbered(refused: Sequence[Refused], number: int) -> str:

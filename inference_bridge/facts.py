@@ -128,7 +128,7 @@ def lock(events: Iterable[PredictionEvent]) -> None:
 # NO KEY leaves alone who only points at the row: a verdict's disposition names the inspection while
 # its task, for which the intake waits here, is still locked by it.
 _TAKEN: Final = """
-SELECT p.source, p.event_id, p.body_sha256 FROM traceability_prediction p
+SELECT p.source, p.event_id, p.site_id, p.body_sha256 FROM traceability_prediction p
 JOIN unnest(%s::text[], %s::text[]) AS w(source, event_id) USING (source, event_id)
 """
 _INSPECTIONS: Final = """
@@ -155,11 +155,11 @@ def _number(name: str) -> int:
     return int.from_bytes(digest, signed=True)
 
 
-def taken_before(events: Sequence[PredictionEvent]) -> dict[tuple[str, str], str]:
-    """(source, id) to the body's hash, for those of the events that are known already."""
+def taken_before(events: Sequence[PredictionEvent]) -> dict[tuple[str, str], tuple[int, str]]:
+    """(source, id) to site and body's hash, for the events that are known at any site."""
     with connection.cursor() as cursor:
         cursor.execute(_TAKEN, [[e.source for e in events], [e.event_id for e in events]])
-        return {(source, event_id): digest for source, event_id, digest in cursor.fetchall()}
+        return {(source, name): (site, digest) for source, name, site, digest in cursor.fetchall()}
 
 
 def find_references(sightings: Sequence[Sighting], *, at: datetime) -> None:
@@ -243,11 +243,11 @@ def _find_models(sightings: Sequence[Sighting], *, at: datetime) -> None:
 
 
 def find_inspections(sightings: Sequence[Sighting]) -> dict[tuple[int, str], Inspection]:
-    """The inspections that are there already, locked, each with its unit."""
+    """The inspections that are there already, locked, each with its unit and place."""
     there = _locked(_INSPECTIONS, [s.inspection_key for s in sightings])
     if not there:
         return {}
-    rows = Inspection.objects.select_related("unit").filter(pk__in=there)
+    rows = Inspection.objects.select_related("unit", "line", "station").filter(pk__in=there)
     return {(row.site_id, row.external_id): row for row in rows}
 
 
@@ -311,6 +311,7 @@ def _inspections(
     at: datetime,
 ) -> None:
     made: dict[tuple[int, str], Inspection] = {}
+    grown: set[Inspection] = set()
     views: dict[tuple[int, str], set[str]] = defaultdict(set)
     for s in sightings:
         views[s.inspection_key].add(s.event.shot.view)
@@ -326,12 +327,17 @@ def _inspections(
                 opened_at=at,
             )
         there.unit = units[s.unit_key]
-        there.views_expected = max(there.views_expected, s.event.shot.views_expected)
+        if s.event.shot.views_expected > there.views_expected:
+            there.views_expected = s.event.shot.views_expected
+            if s.inspection_key in earlier:
+                grown.add(there)
         s.inspection = there
     for key, inspection in made.items():
         if len(views[key]) >= inspection.views_expected:
             inspection.settled_at = at
     insert_all(made.values())
+    if grown:
+        Inspection.objects.bulk_update(grown, ["views_expected"])
 
 
 def _capture(s: Sighting) -> Capture:

@@ -204,8 +204,8 @@ def absorb(*, trail: Trail, readings: Sequence[Reading], needs: Capability | Non
         for reading, outcome in zip(readings, outcomes, strict=True)
         if outcome.status is Status.REFUSED and reading.message.is_kept
     ]
-    dead_letters.keep(trail=trail, refused=kept)
-    if not sieve.sightings and not kept:
+    is_kept = dead_letters.keep(trail=trail, refused=kept)
+    if not sieve.sightings and not is_kept:
         trail.nothing_changed()
     return outcomes
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -22,6 +23,10 @@ Numbered = tuple[int, PredictionEvent]
 _REUSED: Final = (
     "An event with this source and id was taken before and said something else. "
     "Give each event an id of its own."
+)
+_SOURCE_TAKEN: Final = (
+    "Another site has sent an event with this source and id. "
+    "Name the site in the source, as in urn:loupe:edge:plant-1:st-4."
 )
 
 
@@ -45,12 +50,10 @@ class Sieve:
             return
         facts.lock(event for _number, event in events)
         self._find_sites(events)
-        fresh = self._without_repetitions(events)
-        placed = [(n, event) for n, event in fresh if self._has_site(n, event)]
-        self._find_lines([event for _number, event in placed])
-        for number, event in placed:
-            if self._has_line(number, event):
-                self.sightings[number] = self._sighting(event)
+        # Site and line first: to whom they are closed, nothing else is said.
+        placed = [(n, event) for n, event in events if self._has_site(n, event)]
+        for number, event in self._without_repetitions(placed):
+            self.sightings[number] = self._sighting(event)
         if self.sightings:
             self._refuse_foreign_inspections()
 
@@ -60,17 +63,22 @@ class Sieve:
 
     def _without_repetitions(self, events: Sequence[Numbered]) -> list[Numbered]:
         known = facts.taken_before([event for _number, event in events])
+        self._find_lines([event for _number, event in events], known)
         fresh = []
         for number, event in events:
-            key = (event.source, event.event_id)
-            before = known.setdefault(key, "")
-            if not before:
-                known[key] = event.body_sha256
+            if not self._has_line(number, event):
+                continue
+            mine = (self._sites[event.place.site].pk, event.body_sha256)
+            before = known.get((event.source, event.event_id))
+            if before is None:
+                known[event.source, event.event_id] = mine
                 fresh.append((number, event))
-            elif before == event.body_sha256:
+            elif before == mine:
                 self.repeated.add(number)
-            else:
+            elif before[0] == mine[0]:
                 self._refuse(number, "id_reused", _REUSED)
+            else:
+                self._refuse(number, "source_taken", _SOURCE_TAKEN)
         return fresh
 
     def _refuse(self, number: int, code: str, sentence: str) -> None:
@@ -100,15 +108,18 @@ class Sieve:
             for scope in self._actor.scopes_for(self._needs)
         )
 
-    def _find_lines(self, events: Sequence[PredictionEvent]) -> None:
-        """Look lines up; where a site registers by itself, make them with their areas."""
+    def _find_lines(
+        self, events: Sequence[PredictionEvent], known: Collection[tuple[str, str]]
+    ) -> None:
+        """Look lines up; where a site registers by itself, make them for events not `known`."""
         makes: dict[Key, Key] = {}
         areas: dict[Key, Key] = {}
         there: dict[Key, Key] = {}
         for event in events:
             site = self._sites[event.place.site]
             key = (site.pk, event.place.line)
-            if not (site.self_registration and self._covers(site, None)):
+            is_known = (event.source, event.event_id) in known
+            if is_known or not (site.self_registration and self._covers(site, None)):
                 there[key] = ()
                 continue
             makes.setdefault(key, (site.pk, event.place.area))
@@ -155,25 +166,51 @@ class Sieve:
         )
 
     def _refuse_foreign_inspections(self) -> None:
-        """Views join an inspection only when they are of the unit it was opened for."""
+        """Views join an inspection only at the place and of the unit it was opened for."""
         self.earlier = facts.find_inspections(list(self.sightings.values()))
-        units = {key: inspection.unit.serial for key, inspection in self.earlier.items()}
+        opened = {key: _Opened.of(inspection) for key, inspection in self.earlier.items()}
         for number, s in list(self.sightings.items()):
-            serial = units.get(s.inspection_key)
-            shot = s.event.shot
-            if serial is None:
-                units[s.inspection_key] = shot.serial
+            shot, place = s.event.shot, s.event.place
+            there = opened.get(s.inspection_key)
+            if there is None:
+                opened[s.inspection_key] = _Opened(shot.serial, place.line, place.station)
             elif not shot.names_its_inspection:
                 self._refuse(number, "inspection_taken", _TAKEN)
-            elif serial != shot.serial:
+            elif not there.is_at(place.line, place.station):
+                # Says nothing of the other place, which may not be the sender's.
+                self._refuse(
+                    number,
+                    "inspection_elsewhere",
+                    f"The inspection {shot.inspection_id} was opened at another line or station. "
+                    "Give each station's inspection an id of its own.",
+                )
+            elif there.serial != shot.serial:
                 self._refuse(
                     number,
                     "inspection_of_another_unit",
-                    f"The inspection {shot.inspection_id} belongs to unit {serial}, not "
+                    f"The inspection {shot.inspection_id} belongs to unit {there.serial}, not "
                     f"{shot.serial}. Give each unit's inspection an id of its own.",
                 )
             if number in self.refused:
                 del self.sightings[number]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What an inspection was opened for: unit, line, and the station where it is known."""
+
+    serial: str
+    line: str
+    station: str
+
+    @classmethod
+    def of(cls, inspection: Inspection) -> _Opened:
+        station = inspection.station.code if inspection.station else ""
+        return cls(inspection.unit.serial, inspection.line.code, station)
+
+    def is_at(self, line: str, station: str) -> bool:
+        """Whether a view from there may join; one that names no station may."""
+        return self.line == line and (not station or self.station in ("", station))
 
 
 _TAKEN: Final = (

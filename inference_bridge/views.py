@@ -43,8 +43,10 @@ CODES: Final = {
     "unknown_site": gettext_lazy("Unknown site"),
     "unknown_line": gettext_lazy("Unknown line"),
     "id_reused": gettext_lazy("Id used twice"),
+    "source_taken": gettext_lazy("Source of another site"),
     "inspection_taken": gettext_lazy("Inspection id used twice"),
     "inspection_of_another_unit": gettext_lazy("Inspection of another unit"),
+    "inspection_elsewhere": gettext_lazy("Inspection of another station"),
     "database": gettext_lazy("Refused by the database"),
     "fault": gettext_lazy("Fault in Loupe"),
 }

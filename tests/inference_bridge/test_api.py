@@ -106,6 +106,26 @@ def test_a_foreign_site_looks_like_none(token: str, at: datetime) -> None:
     assert not Prediction.objects.exists()
 
 
+@pytest.mark.parametrize("changes", [{}, {"subject": "another"}])
+def test_nobody_learns_which_events_a_foreign_place_has_sent(
+    token: str, at: datetime, plant: Site, changes: dict[str, str]
+) -> None:
+    factories.line(factories.site("plant-2"), "line-1")
+    other = factories.user(Role.MACHINE, at=Site.objects.get(code="plant-2"))
+    _row, foreign = AuthToken.objects.create(other)
+    sent = event(at)
+    assert post(sent, token).status_code == 201
+    known, fresh = post({**sent, **changes}, str(foreign)), post(event(at), str(foreign))
+    assert (known.status_code, known.json()) == (fresh.status_code, fresh.json())
+    assert known.json()["code"] == "unknown_site"
+
+    mine = factories.user(None)
+    elsewhere = factories.line(plant, "line-2")
+    Grant.objects.create(user=mine, role=Role.MACHINE, site=plant, line=elsewhere)
+    _row, of_a_line = AuthToken.objects.create(mine)
+    assert post({**sent, **changes}, str(of_a_line)).json()["code"] == "unknown_line"
+
+
 def test_a_machine_of_one_line_sends_for_that_line_alone(plant: Site, at: datetime) -> None:
     Site.objects.filter(pk=plant.pk).update(self_registration=True)
     own = factories.line(plant, "line-1")

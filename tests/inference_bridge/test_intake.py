@@ -11,10 +11,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from governance.access import Actor
+from governance.access import Actor, system
 from governance.models import AuditEntry
-from inference_bridge import settling
-from inference_bridge.intake import Status
+from inference_bridge import intake, settling
+from inference_bridge.intake import Incoming, Status
 from inference_bridge.models import Alert, DeadLetter
 from inference_bridge.routing import Rule
 from inference_bridge.settling import hold_incomplete
@@ -207,6 +207,15 @@ def test_a_dead_letter_names_its_site_where_it_can(now: datetime, plant: Site) -
     assert [letter.site for letter in DeadLetter.objects.order_by("pk")] == [plant, None]
 
 
+def test_a_refused_message_given_out_again_leaves_no_second_entry(now: datetime) -> None:
+    message = Incoming(message_id="m-again", body="{")
+    for _time in range(2):
+        [outcome] = intake.take(actor=system("consumer"), messages=[message], at=now)
+        assert outcome.status is Status.REFUSED
+    assert DeadLetter.objects.count() == 1
+    assert AuditEntry.objects.filter(action="dead_letter.keep").count() == 1
+
+
 # --- the same again ---
 
 
@@ -238,6 +247,20 @@ def test_an_id_used_again_for_something_else_is_refused(now: datetime) -> None:
     assert DeadLetter.objects.get().site is not None
     [there, here] = take(now, event(now, id="x-1"), event(now, id="x-1", subject="another"))
     assert (there.status, here.code) == (Status.TAKEN, "id_reused")
+
+
+def test_a_source_of_another_site_is_refused_and_mended_by_naming_the_site(now: datetime) -> None:
+    factories.line(factories.site("plant-2"), "line-1")
+    sent = event(now, source="line-pc", id="1")
+    there = event(now, source="line-pc", id="1", data__site__site="plant-2")
+    take(now, sent)
+    [outcome] = take(now, there)
+    assert outcome.code == "source_taken"
+    assert "Name the site in the source" in outcome.sentence
+    [one, other] = take(now, {**sent, "id": "2"}, {**there, "id": "2"})
+    assert (one.status, other.code) == (Status.TAKEN, "source_taken")
+    [mended] = take(now, {**there, "source": "urn:plant-2:line-pc"})
+    assert mended.status is Status.TAKEN
 
 
 def test_the_database_itself_refuses_an_event_twice(now: datetime) -> None:
@@ -314,6 +337,26 @@ def test_an_inspection_belongs_to_one_unit(now: datetime) -> None:
     assert not Unit.objects.filter(serial="SN-4").exists()
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_an_inspection_is_joined_at_its_own_line_and_station_only(
+    now: datetime, plant: Site, together: bool
+) -> None:
+    factories.line(plant, "line-2")
+    first = view(now, of="SN-1", name="top", score=0.1)
+    elsewhere = [
+        view(now, of="SN-1", name="side", score=0.1, data__site__line="line-2"),
+        view(now, of="SN-1", name="side", score=0.1, data__site__station="st-2"),
+    ]
+    batches = [[first, *elsewhere]] if together else [[first], elsewhere]
+    outcomes = [outcome for batch in batches for outcome in take(now, *batch)]
+    assert [o.code for o in outcomes] == ["", "inspection_elsewhere", "inspection_elsewhere"]
+    assert "line-1" not in outcomes[1].sentence
+    assert not Disposition.objects.exists()
+    # A camera that does not know its station still belongs to the line's inspection.
+    take(now, view(now, of="SN-1", name="side", score=0.1, data__site__station=None))
+    assert Disposition.objects.get().kind == "ACCEPT"
+
+
 def test_two_sources_with_the_same_id_are_not_mixed_up(now: datetime) -> None:
     take(now, event(now, id="1", source="a", data__capture__serial=None))
     [outcome] = take(now, event(now, id="1", source="b", data__capture__serial=None))
@@ -329,6 +372,14 @@ def test_a_unit_passes_only_when_every_view_is_in(now: datetime) -> None:
     take(now, view(now, of="SN-1", name="side", score=0.15))
     assert Disposition.objects.get().kind == "ACCEPT"
     assert Inspection.objects.get().settled_at == now
+
+
+def test_a_view_that_expects_more_is_remembered(now: datetime) -> None:
+    take(now, view(now, of="SN-1", name="top", score=0.1, expected=2))
+    take(now, view(now, of="SN-1", name="top", score=0.1, expected=3))
+    take(now, view(now, of="SN-1", name="side", score=0.1, expected=2))
+    assert Inspection.objects.get().views_expected == 3
+    assert not Disposition.objects.exists()
 
 
 def test_the_same_view_twice_does_not_complete_an_inspection(now: datetime) -> None:
@@ -559,7 +610,7 @@ def test_a_verdict_is_recorded_while_its_inspection_is_worked_on(
     else:
         take(now, view(now, of="SN-1", name="side", score=0.1))
     assert Decision.objects.count() == 1
-    assert [d.kind for d in Disposition.objects.order_by("revision")][0] == "ACCEPT"
+    assert Disposition.objects.get(revision=1).kind == "ACCEPT"
 
 
 def _judge(actor: Actor, held: queue.Lease, at: datetime) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
@@ -110,9 +112,23 @@ def actor_from(request: HttpRequest) -> Actor:
     """The request's actor, looked up once a request."""
     known: Actor | None = getattr(request, "_loupe_actor", None)
     if known is None:
-        known = actor_of(request.user, address=request.META.get("REMOTE_ADDR", ""))
+        known = actor_of(request.user, address=address_of(request))
         request._loupe_actor = known  # type: ignore[attr-defined]  # noqa: SLF001  # as Django does
     return known
+
+
+def address_of(request: HttpRequest) -> str:
+    """Whose request it is, as the outermost of our own proxies saw him."""
+    nearest: str = request.META.get("REMOTE_ADDR", "")
+    proxies = settings.LOUPE.trusted_proxies
+    hops = request.headers.get("X-Forwarded-For", "").split(",")
+    if not proxies or len(hops) < proxies:
+        return nearest
+    # Further left stands only what the client itself has sent.
+    try:
+        return str(ip_address(hops[-proxies].strip()))[:64]
+    except ValueError:
+        return nearest
 
 
 def check_can(actor: Actor, capability: Capability) -> None:

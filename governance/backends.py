@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.db import DEFAULT_DB_ALIAS
 
@@ -31,6 +32,11 @@ class GrantedUserBackend(ModelBackend):
     Asked anew at every request: a role that is revoked is gone with the next one.
     """
 
+    def user_can_authenticate(self, user: Any) -> bool:
+        """Active; and the demo's people, whose password is no secret, in the demo only."""
+        allowed: bool = super().user_can_authenticate(user)
+        return allowed and (settings.LOUPE.demo or not user.is_demo)
+
     def get_user(self, user_id: int) -> Any:
         """The active user of this id with his grants, or None."""
         with prepared() as cursor:
@@ -45,5 +51,7 @@ class GrantedUserBackend(ModelBackend):
             site = Site.from_db(DEFAULT_DB_ALIAS, _SITE, place)
             sites[site.pk] = site
             scopes.append(Scope(role=Role(role), site_id=site.pk, line_id=line_id))
+        if not self.user_can_authenticate(user):
+            return None
         user.granted = Granted(tuple(scopes), tuple(sites.values()))  # type: ignore[attr-defined]  # read by actor_of
         return user

@@ -18,6 +18,8 @@ class User(AbstractUser):
     """A person, or a machine that calls the API. Rights come from grants alone."""
 
     badge = models.CharField(_("badge"), max_length=64, blank=True)
+    # The password stands on the demo's login page.
+    is_demo = models.BooleanField(default=False)
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username
@@ -42,6 +44,25 @@ class Grant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} {self.role} {self.site}"
+
+
+class SignInFailure(models.Model):
+    """How often one name was tried from one address without success, and until when it rests."""
+
+    username = models.CharField(max_length=150)
+    address = models.CharField(max_length=64, blank=True)
+    failures = models.PositiveIntegerField(default=0)
+    last_at = models.DateTimeField()
+    refused_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["username", "address"], name="sign_in_failure_once")
+        ]
+        indexes: ClassVar = [models.Index(fields=["last_at"], name="sign_in_failure_last")]
+
+    def __str__(self) -> str:
+        return f"{self.username} from {self.address}: {self.failures}"
 
 
 class AuditEntry(models.Model):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from governance.access import actor_from
-from governance.models import AuditEntry
+from governance import audit, sign_in
+from governance.access import actor_from, actor_of, address_of
+from governance.models import AuditEntry, User
 from governance.pages import page
 from governance.roles import Capability
 
@@ -23,6 +28,38 @@ class SignIn(LoginView):
 
     template_name = "governance/login.html"
     redirect_authenticated_user = True
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Sign in, unless the name has failed too often from this address."""
+        name, where, at = request.POST.get("username", ""), address_of(request), timezone.now()
+        rest = sign_in.begin(username=name, address=where, at=at)
+        if rest:
+            return self._told_to_wait(name, rest)
+        form = self.get_form()
+        if form.is_valid():
+            return self.form_valid(form)
+        sign_in.fail(username=name, address=where, at=at)
+        return self.form_invalid(form)
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        user, where = form.get_user(), address_of(self.request)
+        if not isinstance(user, User):
+            raise TypeError(user)
+        actor = actor_of(user, address=where)
+        with audit.recorded(actor=actor, at=timezone.now()) as trail:
+            sign_in.succeed(trail, username=self.request.POST["username"], address=where)
+            return super().form_valid(form)
+
+    def _told_to_wait(self, name: str, rest: timedelta) -> HttpResponse:
+        """The same for a name that is nobody's."""
+        form = self.get_form_class()(self.request, initial={"username": name})
+        seconds = math.ceil(rest.total_seconds())
+        minutes = math.ceil(seconds / 60)
+        return self.render_to_response(
+            self.get_context_data(form=form, wait_minutes=minutes),
+            status=429,
+            headers={"Retry-After": str(seconds)},
+        )
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         logins = settings.LOUPE.state / "demo" / "logins.txt"

@@ -113,6 +113,7 @@ def _people(actor: Actor, site: Site, state: Path) -> None:
                 at=timezone.now(),
                 full_name=full_name,
                 badge=f"B-{username}",
+                is_demo=True,
             )
     file = state / "demo" / "logins.txt"
     file.parent.mkdir(parents=True, exist_ok=True)

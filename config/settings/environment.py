@@ -35,6 +35,12 @@ class Environment(BaseSettings):
     csrf_trusted_origins: list[str] = Field(
         default_factory=list, description="Origins allowed to post forms (JSON list, with scheme)."
     )
+    trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        description="Own proxies in front that append to X-Forwarded-For; the audit trail and the "
+        "login take the client's address from there. 0 ignores the header.",
+    )
     database_url: str = Field(
         default="",
         validation_alias=AliasChoices("DATABASE_URL", "LOUPE_DATABASE_URL"),

@@ -79,6 +79,7 @@ def test_nothing_changed_needs_no_entry() -> None:
 def test_the_database_refuses_to_alter_the_trail(statement: str) -> None:
     with audit.recorded(actor=WHO, at=NOW) as trail:
         trail.add("site.look", subject_kind="site", subject="plant-1", site_id=None)
+
     def alter() -> None:
         with transaction.atomic(), connection.cursor() as cursor:
             # Foreign keys are checked at the end of a transaction; TRUNCATE would wait for that.

@@ -10,9 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from governance.access import system
-from governance.people import Right, add_person
+from governance.people import add_admin
 from governance.roles import Role
-from traceability.models import Site
 from traceability.refusals import Refusal
 
 
@@ -31,18 +30,18 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         password = os.environ.get("LOUPE_ADMIN_PASSWORD") or getpass("Password: ")
-        site, _is_new = Site.objects.get_or_create(code=options["site"])
-        rights = [Right(Role.ADMIN, site)]
+        roles = [Role.ADMIN]
         if options["quality_engineer"]:
-            rights.append(Right(Role.QUALITY_ENGINEER, site))
+            roles.append(Role.QUALITY_ENGINEER)
         try:
-            add_person(
+            add_admin(
                 actor=system("create_admin"),
                 username=options["username"],
                 password=password,
-                rights=rights,
+                site_code=options["site"],
+                roles=roles,
                 at=timezone.now(),
             )
         except Refusal as refusal:
             raise CommandError(refusal.sentence) from refusal
-        self.stdout.write(f"{options['username']} is admin of {site.code}.")
+        self.stdout.write(f"{options['username']} is admin of {options['site']}.")

@@ -116,16 +116,19 @@ class Consumer:
         by_message: dict[str, list[Outcome]] = defaultdict(list)
         for outcome in outcomes:
             by_message[outcome.message_id].append(outcome)
-        done = []
+        done, waiting = [], []
         for message in received:
             fates = by_message[message.message_id]
             if any(fate.status is Status.NOT_NOW for fate in fates):
                 log.warning("message %s waits: %s", message.message_id, fates[0].sentence)
+                waiting.append(message)
                 continue
             refused = next((fate for fate in fates if fate.status is Status.REFUSED), None)
             if refused is None or self._bury(message, refused):
                 done.append(message.receipt)
         self._delete(done)
+        if waiting:
+            self._postpone(waiting)
 
     def _bury(self, message: Received, refused: Outcome) -> bool:
         """Put a poison message into the dead-letter queue; its row is committed already."""
@@ -138,6 +141,13 @@ class Consumer:
             log.warning("message %s stays in the queue: %s", message.message_id, reason)
             return False
         return True
+
+    def _postpone(self, waiting: Sequence[Received]) -> None:
+        """Offer again later what waits for something outside; few tries are spent meanwhile."""
+        try:
+            self._queue.postpone(waiting)
+        except QueueUnavailable as reason:
+            log.warning("%d messages come back on their own: %s", len(waiting), reason)
 
     def _delete(self, receipts: Sequence[str]) -> None:
         """Delete, again where an entry failed; what is left comes back and changes nothing."""

@@ -38,8 +38,8 @@ class Sighting:
     rule: Rule
     policy_version: int
     route: Route
-    is_sampled: bool
-    inclusion: float
+    is_sampled: bool = False
+    inclusion: float = 1.0
     station_id: int | None = None
     part_revision_id: int | None = None
     supplier_id: int | None = None

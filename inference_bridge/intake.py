@@ -22,10 +22,11 @@ from inference_bridge.consequences import Seen, Standing, deadline_of
 from inference_bridge.envelopes import LARGEST, Address, Nothing, Sidecars, Unreadable
 from inference_bridge.events import PredictionEvent, read
 from inference_bridge.facts import Sighting
+from inference_bridge.routing import badness, inclusion, is_sampled
 from inference_bridge.sifting import Sieve
 from review.models import ReviewTask
 from traceability.gateways import object_store
-from traceability.models import Inspection, Prediction
+from traceability.models import Inspection
 from traceability.refusals import Refusal, Unavailable
 
 log = logging.getLogger(__name__)
@@ -216,13 +217,15 @@ def _record(
     facts.find_references(sightings, at=trail.at)
     # Before the new views are written, so that they are told apart.
     joined = list(earlier.values())
-    views = settling.views_of(joined) if joined else {}
+    views = _seen_before(sightings, earlier, at=trail.at) if joined else {}
     tasks = settling.tasks_of(joined) if joined else {}
     settled = {inspection.pk for inspection in joined if inspection.settled_at}
-    facts.record(sightings, earlier=earlier, at=trail.at)
-    by_inspection: dict[int, list[Sighting]] = {}
+    by_inspection: dict[tuple[int, str], list[Sighting]] = {}
     for s in sightings:
-        by_inspection.setdefault(id(s.inspection), []).append(s)
+        by_inspection.setdefault(s.inspection_key, []).append(s)
+    for key, group in by_inspection.items():
+        _weigh(group, views.get(earlier[key].pk, []) if key in earlier else [])
+    facts.record(sightings, earlier=earlier, at=trail.at)
     settling.settle(
         trail=trail,
         standings=[
@@ -239,9 +242,42 @@ def _record(
         )
 
 
+def _seen_before(
+    sightings: Sequence[Sighting], earlier: dict[tuple[int, str], Inspection], *, at: datetime
+) -> dict[int, list[Seen]]:
+    """The views of before, by inspection."""
+    rows = settling.views_of(earlier.values())
+    found: dict[int, list[Seen]] = {}
+    for s in sightings:
+        there = earlier.get(s.inspection_key)
+        if there is not None and there.pk not in found:
+            found[there.pk] = [
+                settling.seen_before(
+                    row,
+                    in_force=policy.in_force(site_id=s.site.pk, at=at),
+                    line=s.event.place.line,
+                    part_number=s.event.shot.part_number,
+                )
+                for row in rows.get(there.pk, ())
+            ]
+    return found
+
+
+def _weigh(group: Sequence[Sighting], before: Sequence[Seen]) -> None:
+    """Give views the chance their inspection has to be judged: its worst view so far draws."""
+    views = [(badness(s.route, s.event.score), s.route, s.rule) for s in group]
+    views += [(seen.badness, seen.route, seen.rule) for seen in before]
+    _badness, worst, rule = max(views, key=lambda view: view[0])
+    first = group[0]
+    lot = settling.drawn(site_id=first.site.pk, inspection=first.event.shot.inspection_id)
+    for s in group:
+        s.inclusion = inclusion(worst, rule.audit_rate)
+        s.is_sampled = is_sampled(drawn=lot, route=worst, audit_rate=rule.audit_rate)
+
+
 def _standing(
     group: Sequence[Sighting],
-    views: dict[int, list[Prediction]],
+    views: dict[int, list[Seen]],
     tasks: dict[int, ReviewTask],
     settled: set[int],
     *,
@@ -249,19 +285,10 @@ def _standing(
 ) -> Standing:
     first = group[0]
     inspection = first.its_inspection
-    in_force = policy.in_force(site_id=first.site.pk, at=at)
     return Standing(
         inspection=inspection,
         task=tasks.get(inspection.pk),
-        before=[
-            settling.seen_before(
-                prediction,
-                in_force=in_force,
-                line=first.event.place.line,
-                part_number=first.event.shot.part_number,
-            )
-            for prediction in views.get(inspection.pk, ())
-        ],
+        before=views.get(inspection.pk, ()),
         now=[_seen(s, at=at) for s in group],
         was_settled=inspection.pk in settled,
         nameplate=first.nameplate,

@@ -14,8 +14,7 @@ from inference_bridge.envelopes import Unreadable
 from inference_bridge.events import PredictionEvent
 from inference_bridge.facts import Sighting
 from inference_bridge.references import Key
-from inference_bridge.routing import inclusion, is_sampled, route
-from inference_bridge.settling import drawn
+from inference_bridge.routing import route
 from traceability.models import Inspection, Site
 
 Numbered = tuple[int, PredictionEvent]
@@ -153,7 +152,6 @@ class Sieve:
             defect_class=event.defect_class,
         )
         goes = route(score=event.score, rule=rule, is_fit=event.shot.is_fit)
-        lot = drawn(site_id=site.pk, inspection=event.shot.inspection_id)
         return Sighting(
             event=event,
             site=site,
@@ -161,8 +159,6 @@ class Sieve:
             rule=rule,
             policy_version=in_force.version,
             route=goes,
-            is_sampled=is_sampled(drawn=lot, route=goes, audit_rate=rule.audit_rate),
-            inclusion=inclusion(goes, rule.audit_rate),
         )
 
     def _refuse_foreign_inspections(self) -> None:

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 BATCH: Final = 10
 VISIBILITY_S: Final = 120
 KEPT_S: Final = 14 * 24 * 3600
-MOST_RECEIVES: Final = 5
+# What cannot be taken is buried by the consumer with its reason; this is for what kills it. High,
+# since a message also comes back while something outside is away, for a day if need be.
+MOST_RECEIVES: Final = 100
+POSTPONED_S: Final = 60
+LONGEST_POSTPONED_S: Final = 900
 _MISSING: Final = frozenset(
     {"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "NonExistentQueue"}
 )
@@ -41,6 +45,7 @@ class Received:
     message_id: str
     body: str
     receipt: str
+    receives: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,9 @@ class Queue(PredictionQueue, Protocol):
     def delete(self, receipts: Sequence[str]) -> list[NotDeleted]:
         """Acknowledge at most BATCH messages; answers those that are still there."""
 
+    def postpone(self, messages: Sequence[Received]) -> None:
+        """Put at most BATCH messages back, each the longer the more often it came."""
+
 
 class SqsQueue:
     """A queue by its address."""
@@ -79,12 +87,20 @@ class SqsQueue:
     def receive(self, *, wait_s: int) -> list[Received]:
         try:
             answer = self._client.receive_message(
-                QueueUrl=self.url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=wait_s
+                QueueUrl=self.url,
+                MaxNumberOfMessages=BATCH,
+                WaitTimeSeconds=wait_s,
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
             )
         except (BotoCoreError, ClientError) as error:
             raise unavailable(error) from error
         return [
-            Received(message["MessageId"], message["Body"], message["ReceiptHandle"])
+            Received(
+                message["MessageId"],
+                message["Body"],
+                message["ReceiptHandle"],
+                int(message.get("Attributes", {}).get("ApproximateReceiveCount", "1")),
+            )
             for message in answer.get("Messages", [])
         ]
 
@@ -107,6 +123,25 @@ class SqsQueue:
             for failed in answer.get("Failed", [])
         ]
 
+    def postpone(self, messages: Sequence[Received]) -> None:
+        if not messages:
+            return
+        try:
+            # An entry that fails comes back after the queue's own time, which does no harm.
+            self._client.change_message_visibility_batch(
+                QueueUrl=self.url,
+                Entries=[
+                    {
+                        "Id": str(n),
+                        "ReceiptHandle": message.receipt,
+                        "VisibilityTimeout": postponed_s(message.receives),
+                    }
+                    for n, message in enumerate(messages)
+                ],
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise unavailable(error) from error
+
     def send(self, body: str, *, note: str = "") -> None:
         attributes: dict[str, MessageAttributeValueTypeDef] = {}
         if note:
@@ -117,6 +152,11 @@ class SqsQueue:
             )
         except (BotoCoreError, ClientError) as error:
             raise unavailable(error) from error
+
+
+def postponed_s(receives: int) -> int:
+    """How long a message rests that could not be taken yet, after so many tries."""
+    return min(POSTPONED_S * receives, LONGEST_POSTPONED_S)
 
 
 def client(*, endpoint: str, region: str) -> SQSClient:

@@ -26,7 +26,7 @@ from pytest_django import Settings
 
 from inference_bridge import alerts, intake, tasks
 from inference_bridge.consumer import Consumer, run
-from inference_bridge.gateways import sns
+from inference_bridge.gateways import sns, sqs
 from inference_bridge.gateways.sqs import NotDeleted, QueueMissing, Received, SqsQueue, find_queue
 from inference_bridge.intake import Status
 from inference_bridge.models import Alert, DeadLetter
@@ -240,6 +240,48 @@ def test_a_store_that_is_away_leaves_the_message(queues: Queues, now: datetime) 
     assert not DeadLetter.objects.exists()
 
 
+def test_a_message_outlives_a_store_that_is_away_for_hours(queues: Queues, now: datetime) -> None:
+    def away(_address: object) -> bytes:
+        raise StoreUnavailable("loupe-images", "no answer")
+
+    client = queues.main._client
+    queues.send(messages.s3("loupe-images", "a.prediction.json"))
+    reader = consumer(queues, now, fetch=away)
+    for _time in range(20):
+        [message] = queues.main.receive(wait_s=1)
+        reader.take([message])
+        # It rests for longer than the queue's two seconds; here it is wanted at once.
+        assert not queues.main.receive(wait_s=0)
+        client.change_message_visibility(
+            QueueUrl=queues.main.url, ReceiptHandle=message.receipt, VisibilityTimeout=0
+        )
+    [message] = queues.main.receive(wait_s=1)
+    assert message.receives > 20
+    assert not queues.dead.receive(wait_s=0)
+
+    body = json.dumps(event(now)).encode()
+    consumer(queues, now, fetch=lambda _address: body).take([message])
+    assert Prediction.objects.count() == 1
+    assert left(queues.main) == 0
+
+
+def test_what_waits_comes_back_later_and_later() -> None:
+    assert [sqs.postponed_s(n) for n in (1, 2, 15, 99)] == [60, 120, 900, 900]
+    tried_for = sum(sqs.postponed_s(n) for n in range(1, sqs.MOST_RECEIVES))
+    assert tried_for > 20 * 3600
+
+
+def test_a_queue_that_cannot_postpone_harms_nothing(queues: Queues, now: datetime) -> None:
+    def away(_address: object) -> bytes:
+        raise StoreUnavailable("loupe-images", "no answer")
+
+    gone = SqsQueue(queues.main._client, queues.main.url + "-gone")
+    queues.send(messages.s3("loupe-images", "a.prediction.json"))
+    received = queues.main.receive(wait_s=1)
+    [outcome] = consumer(queues, now, queue=gone, fetch=away).take(received)
+    assert outcome.status is Status.NOT_NOW
+
+
 # --- the loop ---
 
 
@@ -406,7 +448,7 @@ def test_preparing_twice_makes_queues_with_their_limits_once(
         call_command("prepare", stdout=io.StringIO())
     client = boto3.client("sqs", endpoint_url=endpoint, region_name=REGION)
     found = attributes(find_queue(client, "prepared"))
-    assert json.loads(found["RedrivePolicy"])["maxReceiveCount"] in (5, "5")
+    assert json.loads(found["RedrivePolicy"])["maxReceiveCount"] in (100, "100")
     assert json.loads(found["RedrivePolicy"])["deadLetterTargetArn"].endswith(":prepared-dead")
     assert (found["VisibilityTimeout"], found["MessageRetentionPeriod"]) == ("120", "1209600")
 

@@ -142,6 +142,32 @@ def test_what_passes_keeps_the_chance_it_had(now: datetime, plant: Site) -> None
     assert set(ReviewTask.objects.values_list("inclusion_probability", flat=True)) == {0.25}
 
 
+def test_a_view_has_the_chance_its_inspection_has(now: datetime, plant: Site) -> None:
+    give_policy(plant, now, audit_rate=0.25)
+    take(now, view(now, of="SN-1", name="top", score=0.1, expected=3))
+    take(now, view(now, of="SN-1", name="side", score=0.5, expected=3))
+    take(now, view(now, of="SN-1", name="end", score=0.15, expected=3))
+    take(
+        now,
+        view(now, of="SN-2", name="top", score=0.1),
+        view(now, of="SN-2", name="side", score=0.5),
+    )
+    chances = Prediction.objects.order_by("pk").values_list("inclusion_probability", flat=True)
+    # The first was drawn from what passes; since the second came, a person is asked for certain.
+    assert list(chances) == [0.25, 1.0, 1.0, 1.0, 1.0]
+    assert not Prediction.objects.filter(inclusion_probability=1.0, sampled=True).exists()
+
+
+def test_the_worst_views_rule_has_the_draw(now: datetime, plant: Site) -> None:
+    often = Rule(review_from=0.2, contain_from=0.9, audit_rate=1.0, defect_class="crack")
+    give_policy(plant, now, often)
+    crack = view(now, of="SN-1", name="side", score=0.15, data__outcome__label="crack")
+    take(now, view(now, of="SN-1", name="top", score=0.1), crack)
+    assert set(Prediction.objects.values_list("sampled", "inclusion_probability")) == {(True, 1.0)}
+    task = ReviewTask.objects.get()
+    assert (task.kind, task.inclusion_probability) == (TaskKind.AUDIT, 1.0)
+
+
 # --- one bad message, nine good ones ---
 
 

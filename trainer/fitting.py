@@ -22,6 +22,8 @@ Told = Callable[[int, int], None]
 
 FLOOR = 0.02
 POWER = 4
+# Less than this share of the blend is not worth asking one head per fold.
+WORTH_ASKING = 0.01
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,9 @@ def fit_defect(
         plan.name: max(FLOOR, (auroc(truth, unseen[plan.name][known]) or 0.5) - 0.5) ** POWER
         for plan in plans
     }
+    if crossed:
+        least = WORTH_ASKING * sum(raw.values())
+        raw = {name: quality for name, quality in raw.items() if quality >= least}
     total = sum(raw.values())
     weighed = {name: quality / total for name, quality in raw.items()}
     mixed = np.zeros(len(defects))
@@ -149,6 +154,8 @@ def _members(
     """Every fold's head has an equal part of its plan's weight; it reads its own fold's heat."""
     heads = []
     for plan in plans:
+        if plan.name not in weighed:
+            continue
         own = {fold: one for (name, fold), one in scorers.items() if name == plan.name}
         for fold, scorer in own.items():
             source = heat_source(fold) if plan.source == HEAT else plan.source

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Final
+from typing import Final, TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, OperationalError
@@ -32,9 +32,13 @@ from traceability.refusals import Refusal, Unavailable
 log = logging.getLogger(__name__)
 
 Fetch = Callable[[Address], bytes]
+T = TypeVar("T")
 DEADLOCK: Final = "40P01"
-# What a fault of the program raises: the message that meets it must not stop the line.
-FAULTS: Final = (
+# What the database refuses, and what a fault of the program raises: the message that meets it must
+# not stop the line.
+UNFORESEEN: Final = (
+    DataError,
+    IntegrityError,
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -110,13 +114,18 @@ def take(
     nothing was taken then.
     """
     readings = [found for message in messages for found in read_message(message, at, fetch)]
+    return past_deadlocks(lambda: _take(actor, readings, at=at, needs=needs))
+
+
+def past_deadlocks(work: Callable[[], T]) -> T:
+    """The work's result; a transaction the server chose to end is tried again."""
     for _try in range(TRIES - 1):
         try:
-            return _take(actor, readings, at=at, needs=needs)
+            return work()
         except OperationalError as error:
             if getattr(error.__cause__, "sqlstate", None) != DEADLOCK:
                 raise
-    return _take(actor, readings, at=at, needs=needs)
+    return work()
 
 
 def _take(
@@ -125,7 +134,7 @@ def _take(
     try:
         with audit.recorded(actor=actor, at=at) as trail:
             return absorb(trail=trail, readings=readings, needs=needs)
-    except (DataError, IntegrityError, *FAULTS) as error:
+    except UNFORESEEN as error:
         if len(readings) > 1:
             log.warning("a batch of %d is taken one by one: %s", len(readings), error)
             return [
@@ -134,13 +143,14 @@ def _take(
                 for outcome in _take(actor, [reading], at=at, needs=needs)
             ]
         log.exception("a message cannot be taken")
-        reason = _unforeseen(error)
+        reason = unforeseen(error)
     refused = [Reading(readings[0].message, reason)]
     with audit.recorded(actor=actor, at=at) as trail:
         return absorb(trail=trail, readings=refused, needs=needs)
 
 
-def _unforeseen(error: Exception) -> Unreadable:
+def unforeseen(error: Exception) -> Unreadable:
+    """Why a message that met such an error cannot be taken."""
     if isinstance(error, DatabaseError):
         return Unreadable("database", f"The database refuses it: {error}"[:1000])
     return Unreadable(

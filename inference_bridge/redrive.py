@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db import DataError, IntegrityError
 from django.utils.translation import gettext as _
 
 from governance import audit
 from governance.access import Actor
 from governance.roles import Capability
 from inference_bridge import dead_letters, intake
-from inference_bridge.intake import Incoming, Outcome, Status
+from inference_bridge.intake import Incoming, Outcome, Reading, Status
 from inference_bridge.models import DeadLetter
 from traceability.refusals import Conflict, Unavailable, Unknown
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +49,35 @@ def redrive(
         is_kept=False,
     )
     readings = intake.read_message(message, at, fetch)
+    pk = letter.pk
     try:
-        with audit.recorded(actor=actor, at=at) as trail:
-            letter = DeadLetter.objects.select_for_update().get(pk=letter.pk)
-            if letter.redriven_at is not None:
-                raise Conflict(_("This message has been redriven already."))
-            outcomes = intake.absorb(
-                trail=trail, readings=readings, needs=Capability.REDRIVE_DEAD_LETTERS
-            )
-            refused = next((o for o in outcomes if not _is_done(o)), None)
-            _note(letter, refused, actor=actor, at=at)
-            trail.add(
-                "dead_letter.redrive",
-                subject_kind="dead_letter",
-                subject=letter.message_id,
-                site_id=letter.site_id,
-                detail={"is_taken": refused is None, "code": refused.code if refused else ""},
-            )
-    except (DataError, IntegrityError) as error:
-        return Redriven(letter, is_taken=False, sentence=f"The database refuses it: {error}")
-    if refused is None:
-        return Redriven(letter, is_taken=True, sentence="")
-    return Redriven(letter, is_taken=False, sentence=refused.sentence)
+        return intake.past_deadlocks(lambda: _redrive(actor, pk, readings, at=at))
+    except intake.UNFORESEEN as error:
+        log.exception("a dead letter cannot be taken")
+        faulty = [Reading(message, intake.unforeseen(error))]
+    return intake.past_deadlocks(lambda: _redrive(actor, pk, faulty, at=at))
+
+
+def _redrive(
+    actor: Actor, letter_pk: int, readings: Sequence[Reading], *, at: datetime
+) -> Redriven:
+    with audit.recorded(actor=actor, at=at) as trail:
+        letter = DeadLetter.objects.select_for_update().get(pk=letter_pk)
+        if letter.redriven_at is not None:
+            raise Conflict(_("This message has been redriven already."))
+        outcomes = intake.absorb(
+            trail=trail, readings=readings, needs=Capability.REDRIVE_DEAD_LETTERS
+        )
+        refused = next((o for o in outcomes if not _is_done(o)), None)
+        _note(letter, refused, actor=actor, at=at)
+        trail.add(
+            "dead_letter.redrive",
+            subject_kind="dead_letter",
+            subject=letter.message_id,
+            site_id=letter.site_id,
+            detail={"is_taken": refused is None, "code": refused.code if refused else ""},
+        )
+    return Redriven(letter, is_taken=refused is None, sentence=refused.sentence if refused else "")
 
 
 def _is_done(outcome: Outcome) -> bool:

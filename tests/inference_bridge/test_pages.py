@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from django.db import DataError, OperationalError
 from django.test import Client
+from psycopg.errors import DeadlockDetected
 
 from governance.access import actor_of
 from governance.models import AuditEntry, Grant
 from governance.roles import Role
+from inference_bridge import facts
 from inference_bridge.models import DeadLetter
 from inference_bridge.redrive import redrive
 from tests import factories
@@ -99,6 +103,55 @@ def test_redriving_twice_takes_once(plant: Site, now: datetime) -> None:
     with pytest.raises(Conflict):
         redrive(actor=actor, letter_id=letter.uuid, at=now)
     assert Prediction.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (KeyError("nobody thought of this"), "fault", "Loupe failed on it (KeyError"),
+        (DataError("value too long"), "database", "The database refuses it: value too long"),
+    ],
+)
+def test_a_letter_that_faults_again_stays_and_says_so(
+    plant: Site, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str, sentence: str
+) -> None:
+    def fails(*_arguments: object, **_named: object) -> None:
+        raise error
+
+    at = datetime.now(UTC)
+    engineer = client(Role.QUALITY_ENGINEER, plant)
+    with monkeypatch.context() as patch:
+        patch.setattr("inference_bridge.facts.record", fails)
+        take(at, event(at))
+        letter = DeadLetter.objects.get()
+        DeadLetter.objects.update(code="unknown_line", reason="as it came")
+        answer = engineer.post(redrive_url(letter), follow=True)
+    assert answer.status_code == 200
+    letter.refresh_from_db()
+    assert letter.code == code
+    assert letter.reason.startswith(sentence)
+    assert letter.redriven_at is None
+    engineer.post(redrive_url(letter))
+    assert Prediction.objects.count() == 1
+
+
+def test_redriving_outlives_a_deadlock(
+    plant: Site, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(now, event(now, data__site__line="line-9"))
+    factories.line(plant, "line-9")
+    plain, tries = facts.record, []
+
+    def ended(*arguments: Any, **named: Any) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise OperationalError("deadlock detected") from DeadlockDetected()
+        plain(*arguments, **named)
+
+    monkeypatch.setattr("inference_bridge.facts.record", ended)
+    actor = actor_of(factories.user(Role.QUALITY_ENGINEER, at=plant))
+    assert redrive(actor=actor, letter_id=DeadLetter.objects.get().uuid, at=now).is_taken
+    assert len(tries) == 2
 
 
 def test_a_letter_of_nowhere_brings_nothing_to_a_foreign_site(plant: Site, now: datetime) -> None:

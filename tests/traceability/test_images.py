@@ -19,6 +19,8 @@ from tests import factories
 from tests.traceability.pictures import HEIGHT, WIDTH, gradient, written
 from traceability import images, previews
 from traceability.gateways import object_store
+from traceability.gateways.contract import StoreUnavailable
+from traceability.gateways.files import FileStore
 from traceability.gateways.object_store import ObjectMissing
 from traceability.models import Capture
 from traceability.refusals import Conflict, Unknown
@@ -155,6 +157,29 @@ def test_the_tasks_make_what_is_asked_and_sweep_what_was_left(now: datetime) -> 
     fresh.refresh_from_db()
     assert left.preview == Capture.Preview.READY
     assert fresh.preview == Capture.Preview.PENDING
+
+
+def test_one_image_that_cannot_be_had_holds_up_no_other(monkeypatch: Any) -> None:
+    foreign = capture(None, bucket="nobody-knows-it")
+    away, fine = capture(key="away.png"), capture()
+    plain = FileStore.size
+
+    def size(store: FileStore, key: str) -> int:
+        if key == away.key:
+            raise StoreUnavailable("loupe-images", "no answer")
+        return plain(store, key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileStore, "size", size)
+        make_previews.delay([foreign.pk, away.pk, fine.pk])
+    for seen in (foreign, away, fine):
+        seen.refresh_from_db()
+    assert foreign.preview == Capture.Preview.REFUSED
+    assert "nobody-knows-it" in foreign.preview_refusal
+    assert (away.preview, fine.preview) == (Capture.Preview.PENDING, Capture.Preview.READY)
+    sweep_previews.delay()
+    away.refresh_from_db()
+    assert away.preview == Capture.Preview.READY
 
 
 def test_an_address_is_the_same_for_a_minute_and_holds_for_four_to_five(now: datetime) -> None:

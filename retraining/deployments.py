@@ -92,10 +92,16 @@ def put_in_service(*, deployment: Deployment, at: datetime) -> bool:
         log.warning("deployment %s waits: %s", deployment.pk, error)
         return False
     except BackendRefused as error:
-        _record(deployment, at=at, failure=str(error)[:1024])
+        _record(deployment, at=at, failure=str(error)[:1024], is_refused=True)
         return False
-    if service.is_serving or service.package_arn:
-        _record(deployment, at=at, serves=service.is_serving, package_arn=service.package_arn)
+    if service.is_serving or service.package_arn or service.hindrance:
+        _record(
+            deployment,
+            at=at,
+            serves=service.is_serving,
+            package_arn=service.package_arn,
+            failure=service.hindrance[:1024],
+        )
     return service.is_serving
 
 
@@ -103,10 +109,12 @@ def sweep(*, at: datetime) -> None:
     """Put in service what a crash, or an endpoint that takes its time, left out."""
     latest = Deployment.objects.values("site").annotate(latest=Max("pk")).values("latest")
     deployments = _deployments().filter(pk__in=latest).order_by("pk")
-    for deployment in deployments.filter(serving_since=None, failure=""):
+    for deployment in deployments.filter(serving_since=None, is_refused=False):
         put_in_service(deployment=deployment, at=at)
-    newest = deployments.exclude(serving_since=None).last()
-    if newest is not None and not choice.serving().holds(_release(newest)):
+    newest = deployments.filter(is_refused=False).last()
+    if newest is None or newest.serving_since is None:
+        return
+    if not choice.serving().holds(_release(newest)):
         put_in_service(deployment=newest, at=at)
 
 
@@ -178,20 +186,24 @@ def _record(
     serves: bool = False,
     package_arn: str = "",
     failure: str = "",
+    is_refused: bool = False,
 ) -> None:
-    """Note once what became of a deployment."""
+    """Note once what became of a deployment, and what keeps it waiting whenever that changes."""
     with recorded(actor=system("retraining"), at=at) as trail:
         row = _deployments().select_for_update(of=("self",)).get(pk=deployment.pk)
-        if row.serving_since is not None or row.failure:
+        is_old_news = bool(failure) and failure == row.failure and not is_refused
+        if row.serving_since is not None or row.is_refused or is_old_news:
             trail.nothing_changed()
             return
         row.serving_since, row.failure = (at if serves else None), failure
-        row.save(update_fields=["serving_since", "failure"])
+        row.is_refused = is_refused
+        row.save(update_fields=["serving_since", "failure", "is_refused"])
         if package_arn:
             ModelVersion.objects.filter(pk=row.model.model_version_id).update(
                 package_arn=package_arn
             )
-        happened = "in_service" if serves else "refused" if failure else "under_way"
+        waits = "hindered" if failure else "under_way"
+        happened = "in_service" if serves else "refused" if is_refused else waits
         trail.add(
             f"deployment.{happened}",
             subject_kind="model",

@@ -191,6 +191,8 @@ class Deployment(models.Model):
     failure = models.CharField(
         max_length=1024, blank=True, help_text=_("Why it could not be put in service.")
     )
+    # Refused for good; a failure without it is tried again.
+    is_refused = models.BooleanField(default=False)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.model_id}"

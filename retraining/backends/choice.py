@@ -28,7 +28,9 @@ def serving() -> Serving:
     """What answers for the model in force."""
     if settings.LOUPE.training_backend == SAGEMAKER:
         return _sagemaker(_account(), settings.LOUPE.aws_region)[1]
-    return LocalServing(folder=settings.LOUPE.state / "serving")
+    return LocalServing(
+        folder=settings.LOUPE.state / "serving", server=settings.LOUPE.model_server_url
+    )
 
 
 def _account() -> Account:

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import httpx
 from django.utils.translation import gettext as _
 
 from retraining.backends.materials import bring_folder, told_apart
@@ -16,6 +17,8 @@ from traceability.gateways.object_store import store
 
 LINK = "model"
 KEPT_MODELS = 3
+PATIENCE_S = 5.0
+_SAID = ("Name", "Version")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -24,11 +27,15 @@ class LocalServing:
 
     name = "local"
 
-    def __init__(self, *, folder: Path) -> None:
+    def __init__(self, *, folder: Path, server: str = "") -> None:
         self._folder = folder
+        self._server = server.rstrip("/")
 
     def put(self, release: Release) -> Service:
-        """Turn the link to the release, at once and never to half a model."""
+        """Turn the link to the release, at once and never to half a model, and ask the server.
+
+        Without a server's address the link is all there is to know.
+        """
         with told_apart():
             name = f"{release.model_name}-{release.model_version}"
             if not _PLAIN.fullmatch(name):
@@ -40,7 +47,26 @@ class LocalServing:
             if not self.holds(release):
                 self._turn(link, target)
                 self._clear(target)
-        return Service(is_serving=True)
+        hindrance = self._asked(release) if self._server else ""
+        return Service(is_serving=not hindrance, hindrance=hindrance)
+
+    def _asked(self, release: Release) -> str:
+        """Empty when the server answers for the release, else what is wrong."""
+        try:
+            answer = httpx.get(f"{self._server}/ping", timeout=PATIENCE_S, trust_env=False)
+        except (httpx.HTTPError, httpx.InvalidURL):
+            answer = None
+        if answer is None or not answer.is_success:
+            return _(
+                "The model server does not answer. Check that it runs, and that "
+                "LOUPE_MODEL_SERVER_URL is its address."
+            )
+        name, version = (answer.headers.get(f"X-Loupe-Model-{what}", "?") for what in _SAID)
+        if (name, version) == (release.model_name, release.model_version):
+            return ""
+        return _(
+            "The model server answers for %(model)s. Check that it serves the folder %(folder)s."
+        ) % {"model": f"{name} {version}"[:100], "folder": self._folder / LINK}
 
     def holds(self, release: Release) -> bool:
         """Whether the link points to the whole release: the folder may be new on this machine."""

@@ -107,10 +107,14 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Whether a release serves by now, and the package it was registered as, where there is one."""
+    """Whether a release serves by now, and the package it was registered as, where there is one.
+
+    `hindrance` says what keeps it from serving until somebody mends it; empty on the way.
+    """
 
     is_serving: bool
     package_arn: str = ""
+    hindrance: str = ""
 
 
 class Serving(Protocol):

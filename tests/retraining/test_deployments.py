@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -228,6 +231,76 @@ def test_what_could_not_be_served_at_once_is_served_by_the_sweep(
     deployment.refresh_from_db()
     assert deployment.serving_since == later
     assert served(state) == "1"
+
+
+@contextmanager
+def answering(port: int, version: Callable[[], str]) -> Iterator[int]:
+    """A model server that says which model it answers for; its port."""
+
+    class Ping(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # http.server's own name
+            self.send_response(200 if self.path == "/ping" else 404)
+            self.send_header("X-Loupe-Model-Name", "casting")
+            self.send_header("X-Loupe-Model-Version", version())
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Ping)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def asks(settings: Any, port: int) -> None:
+    url = f"http://127.0.0.1:{port}/"
+    settings.LOUPE = settings.LOUPE.model_copy(update={"model_server_url": url})
+
+
+def test_in_service_is_what_the_server_itself_says(
+    site: Site, engineer: Actor, now: datetime, state: Path, settings: Any
+) -> None:
+    with answering(0, lambda: served(state)) as port:
+        asks(settings, port)
+        model = plant.model(site, "1", at=now)
+        deployment = deployments.promote(actor=engineer, model=model, reason="first", at=now)
+    assert deployment.serving_since == now
+    assert deployment.failure == ""
+
+
+def test_a_server_that_is_silent_or_answers_for_another_is_told_once_and_asked_again(
+    site: Site, engineer: Actor, now: datetime, state: Path, settings: Any
+) -> None:
+    with answering(0, lambda: "") as port:
+        asks(settings, port)
+    model = plant.model(site, "1", at=now)
+    deployment = deployments.promote(actor=engineer, model=model, reason="first", at=now)
+    assert deployment.serving_since is None
+    assert "does not answer" in deployment.failure
+    runs.advance_all(at=now)
+    with answering(port, lambda: "0"):
+        runs.advance_all(at=now)
+        runs.advance_all(at=now)
+        deployment.refresh_from_db()
+        assert deployment.serving_since is None
+        assert "answers for casting 0" in deployment.failure
+    later = now + timedelta(seconds=9)
+    with answering(port, lambda: served(state)):
+        runs.advance_all(at=later)
+    deployment.refresh_from_db()
+    assert [deployment.serving_since, deployment.failure] == [later, ""]
+    told = AuditEntry.objects.filter(action__startswith="deployment.").order_by("pk")
+    assert list(told.values_list("action", flat=True)) == [
+        "deployment.hindered",
+        "deployment.hindered",
+        "deployment.in_service",
+    ]
 
 
 def test_a_state_folder_that_was_emptied_is_filled_again(

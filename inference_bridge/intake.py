@@ -26,7 +26,7 @@ from inference_bridge.routing import badness, inclusion, is_sampled
 from inference_bridge.sifting import Sieve
 from review.models import ReviewTask
 from traceability.gateways import object_store
-from traceability.models import Inspection
+from traceability.models import Inspection, Route
 from traceability.refusals import Refusal, Unavailable
 
 log = logging.getLogger(__name__)
@@ -234,7 +234,9 @@ def _record(
     for s in sightings:
         by_inspection.setdefault(s.inspection_key, []).append(s)
     for key, group in by_inspection.items():
-        _weigh(group, views.get(earlier[key].pk, []) if key in earlier else [])
+        there = earlier.get(key)
+        before = views.get(there.pk, []) if there else []
+        _weigh(group, before, was_drawn=there is not None and there.pk in settled)
     facts.record(sightings, earlier=earlier, at=trail.at)
     settling.settle(
         trail=trail,
@@ -273,10 +275,12 @@ def _seen_before(
     return found
 
 
-def _weigh(group: Sequence[Sighting], before: Sequence[Seen]) -> None:
+def _weigh(group: Sequence[Sighting], before: Sequence[Seen], *, was_drawn: bool) -> None:
     """Give views the chance their inspection has to be judged: its worst view so far draws."""
-    views = [(badness(s.route, s.event.score), s.route, s.rule) for s in group]
-    views += [(seen.badness, seen.route, seen.rule) for seen in before]
+    views = [(seen.badness, seen.route, seen.rule) for seen in before]
+    if not (views and was_drawn and all(s.route == Route.PASS for s in group)):
+        # A view that passes after the draw is not drawn again.
+        views += [(badness(s.route, s.event.score), s.route, s.rule) for s in group]
     _badness, worst, rule = max(views, key=lambda view: view[0])
     first = group[0]
     lot = settling.drawn(site_id=first.site.pk, inspection=first.event.shot.inspection_id)

@@ -168,6 +168,15 @@ def test_the_worst_views_rule_has_the_draw(now: datetime, plant: Site) -> None:
     assert (task.kind, task.inclusion_probability) == (TaskKind.AUDIT, 1.0)
 
 
+def test_a_view_that_passes_after_the_draw_is_not_drawn_again(now: datetime, plant: Site) -> None:
+    often = Rule(review_from=0.2, contain_from=0.9, audit_rate=1.0, defect_class="crack")
+    give_policy(plant, now, often)
+    take(now, view(now, of="SN-1", name="top", score=0.1, expected=1))
+    take(now, view(now, of="SN-1", name="side", score=0.15, data__outcome__label="crack"))
+    assert set(Prediction.objects.values_list("sampled", "inclusion_probability")) == {(False, 0.0)}
+    assert not ReviewTask.objects.exists()
+
+
 # --- one bad message, nine good ones ---
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from labeling.models import Split
 
 TARGETS: Final[Mapping[Split, float]] = MappingProxyType(
-    {Split.TRAIN: 0.65, Split.VALIDATION: 0.10, Split.TEST: 0.25}
+    {Split.TRAIN: 0.70, Split.VALIDATION: 0.05, Split.TEST: 0.25}
 )
 
 

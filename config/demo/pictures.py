@@ -14,7 +14,7 @@ from config.demo.ring import HEIGHT, WIDTH, pose, surface
 
 PART_NUMBER, PART_REVISION = "P-4711", "C"
 SUPPLIERS = ("S1", "S2", "S3")
-LOT_SIZE = 24
+LOT_SIZE = 4  # a lot stays in one split: small ones let new labels reach the training soon
 DEFECTIVE = 0.18
 UNFIT = 0.01
 
@@ -138,7 +138,7 @@ def unit(seed: int, number: int) -> DemoUnit:
     return DemoUnit(
         number=number,
         serial=f"SN-{number:06d}",
-        lot=f"L-{lot:03d}",
+        lot=f"L-{lot:04d}",
         supplier=supplier,
         part_number=PART_NUMBER,
         part_revision=PART_REVISION,

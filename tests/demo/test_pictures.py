@@ -75,8 +75,8 @@ def test_an_unknown_defect_and_an_impossible_contrast_are_refused_by_name() -> N
 def test_the_story_numbers_units_and_lots_without_a_gap() -> None:
     units = list(islice(story(1), LOT_SIZE + 1))
     assert [units[0].serial, units[LOT_SIZE].serial] == ["SN-000001", f"SN-{LOT_SIZE + 1:06d}"]
-    assert {each.lot for each in units[:LOT_SIZE]} == {"L-001"}
-    assert units[LOT_SIZE].lot == "L-002"
+    assert {each.lot for each in units[:LOT_SIZE]} == {"L-0001"}
+    assert units[LOT_SIZE].lot == "L-0002"
     assert len({each.supplier for each in units[:LOT_SIZE]}) == 1
 
 

@@ -8,17 +8,15 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import httpx
 from django.utils.translation import gettext as _
 
 from retraining.backends.materials import bring_folder, told_apart
 from retraining.backends.protocol import BackendRefused, Release, Service
+from retraining.gateways.model_server import model_of
 from traceability.gateways.object_store import store
 
 LINK = "model"
 KEPT_MODELS = 3
-PATIENCE_S = 5.0
-_SAID = ("Name", "Version")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -29,7 +27,7 @@ class LocalServing:
 
     def __init__(self, *, folder: Path, server: str = "") -> None:
         self._folder = folder
-        self._server = server.rstrip("/")
+        self._server = server
 
     def put(self, release: Release) -> Service:
         """Turn the link to the release, at once and never to half a model, and ask the server.
@@ -52,21 +50,17 @@ class LocalServing:
 
     def _asked(self, release: Release) -> str:
         """Empty when the server answers for the release, else what is wrong."""
-        try:
-            answer = httpx.get(f"{self._server}/ping", timeout=PATIENCE_S, trust_env=False)
-        except (httpx.HTTPError, httpx.InvalidURL):
-            answer = None
-        if answer is None or not answer.is_success:
+        found = model_of(self._server)
+        if found is None:
             return _(
                 "The model server does not answer. Check that it runs, and that "
                 "LOUPE_MODEL_SERVER_URL is its address."
             )
-        name, version = (answer.headers.get(f"X-Loupe-Model-{what}", "?") for what in _SAID)
-        if (name, version) == (release.model_name, release.model_version):
+        if found == (release.model_name, release.model_version):
             return ""
         return _(
             "The model server answers for %(model)s. Check that it serves the folder %(folder)s."
-        ) % {"model": f"{name} {version}"[:100], "folder": self._folder / LINK}
+        ) % {"model": " ".join(found)[:100], "folder": self._folder / LINK}
 
     def holds(self, release: Release) -> bool:
         """Whether the link points to the whole release: the folder may be new on this machine."""

@@ -153,7 +153,8 @@ def test_the_loop_closes_in_front_of_the_user(plant: Plant, browser: Browser) ->
     expect(page.locator("[data-serial]").first).to_be_visible()
     last = next(reversed(judged))
     page.goto(f"{plant.web}/write-backs/?unit={last}")
-    expect(page.get_by_text("Acknowledged").first).to_be_visible(timeout=30_000)
+    acknowledged = page.locator("table .state", has_text="Acknowledged")
+    expect(acknowledged.first).to_be_visible(timeout=30_000)
 
     page.goto(f"{plant.web}/models/")
     promote = page.locator("form", has=page.locator("#promote-2"))
@@ -167,7 +168,7 @@ def test_the_loop_closes_in_front_of_the_user(plant: Plant, browser: Browser) ->
     assert after[1] < before[1], f"doubtful before {before}, after {after}"
 
     page.goto(plant.web)
-    first_row = page.locator("table").last.locator("tbody tr").first
+    first_row = page.locator("#line-table tbody tr").first
     expect(first_row.locator("td").nth(1)).to_have_text("2", timeout=60_000)
     context.close()
 

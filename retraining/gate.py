@@ -302,9 +302,11 @@ def _recall(new: Figures, old: Figures | None, policy: Policy) -> Check:
 
 def _overkill(new: Figures, old: Figures | None, policy: Policy) -> Check:
     limit = max(policy.max_overkill, old.overkill.value if old else 0.0)
+    # A dataset of defects alone, as its policy says, has no good part to contain.
+    is_known = new.overkill.total > 0 or policy.min_good == 0
     return Check(
         name="overkill",
-        passed=new.overkill.value <= limit and new.overkill.total > 0,
+        passed=new.overkill.value <= limit and is_known,
         sentence=_("%(value)s of the good parts would be contained; at most %(limit)s may be.")
         % {"value": percent(new.overkill.value), "limit": percent(limit)},
         unit="share",

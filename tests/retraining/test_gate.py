@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retraining import gate
 from retraining.gate import (
     Check,
     HeldOut,
@@ -216,3 +217,10 @@ def test_a_report_is_plain_values(found: list[Scored], champion: list[Scored]) -
         assert row["sentence"]
         assert "%(" not in row["sentence"]
         assert all(math.isfinite(row[key]) for key in ("value", "limit") if row[key] is not None)
+
+
+def test_a_dataset_of_defects_alone_passes_when_its_policy_asks_for_no_good_part() -> None:
+    samples = [Scored(image=f"{n}", is_defect=True, score=0.97) for n in range(40)]
+    lenient = replace(Policy(), min_good=0)
+    assert gate._overkill(gate.figures(samples, lenient), None, lenient).passed
+    assert not gate._overkill(gate.figures(samples, Policy()), None, Policy()).passed

@@ -28,6 +28,10 @@ def prepare() -> EmbeddedPostgres:
         LOUPE_STATE=str(folder / "state"),
         DJANGO_SETTINGS_MODULE="config.settings.local",
         LOUPE_LOG_LEVEL="WARNING",
+        # The emulator takes any; without some the client refuses to start.
+        AWS_ACCESS_KEY_ID="bench",
+        AWS_SECRET_ACCESS_KEY="bench",  # noqa: S106 - throw-away
+        AWS_DEFAULT_REGION="eu-central-1",
         LOUPE_SECRET_KEY="a-key-for-the-bench-that-nobody-else-uses",  # noqa: S106 - throw-away
     )
     subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], check=True)

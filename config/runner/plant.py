@@ -148,7 +148,7 @@ def demo_plant(choice: Choice, layout: Layout, brought: Peers) -> list[Step]:
         "seed",
         "preparing the demo plant and its first model",
         manage("seed_demo", *images),
-        needs=("prepare",),
+        needs=("migrate",),
         told=True,
     )
     return [*demo, seed]

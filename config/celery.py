@@ -90,6 +90,7 @@ class HostedLoop(bootsteps.StartStopStep):
             try:
                 loop(self._stop)
             except Exception:
+                # Whatever the fault: it is logged whole, and intake or delivery must not stay dead.
                 log.exception("the %s ended with a fault and is started again", self.title)
                 self._stop.wait(PAUSE_S)
             else:

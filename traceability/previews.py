@@ -31,6 +31,7 @@ _BROKEN: Final = (
     AttributeError,
     LookupError,
     ArithmeticError,
+    # Pillow's word for a variant of a format that it cannot decode.
     NotImplementedError,
     MemoryError,
     EOFError,

@@ -23,7 +23,7 @@ from governance.models import AuditEntry
 from labeling import annotations as labels
 from labeling.models import Annotation, Label
 from mes_integration.models import WriteBack
-from review import decisions, dispositions, queue
+from review import dispositions, queue, taking
 from review.models import Decision
 from traceability.inserts import encoded, statement
 from traceability.models import Disposition
@@ -86,12 +86,18 @@ class LiteralDecision(LiteralFloor):
 
 
 def _decide(cursor: Any, who: Row, task: str, body: Any) -> None:
-    values = {"task": task, "fence": body["fence"], "holder": who["person"]}
+    values = {
+        "task": task,
+        "fence": body["fence"],
+        "holder": who["person"],
+        "at_line": False,
+    }
     scope = {"sites": [who["site"]], "line_sites": [], "lines": []}
-    cursor.execute(decisions.TAKE, {**values, **scope})
+    cursor.execute(taking.TAKE, {**values, **scope})
     taken = cursor.fetchone()
-    cursor.execute(dispositions.ADVANCE_ONE, ["ACCEPT", taken[11]])
-    _unit, _site, serial, revision, _kind = cursor.fetchone()
+    advance = ["ACCEPT", taken[11], taken[10], datetime.now(UTC), taken[6]]
+    cursor.execute(dispositions.ADVANCE_ONE, advance)
+    _unit, _site, serial, revision, _kind, _too_old = cursor.fetchone()
     disposition = _dispose(cursor, who, taken, revision)
     decision = {
         "uuid": uuid4(),
@@ -138,6 +144,7 @@ def _dispose(cursor: Any, who: Row, taken: Any, revision: int) -> int:
         "unit_id": taken[11],
         "revision": revision,
         "disposition_id": made,
+        "target": "mes",
         "state": "PENDING",
         "enqueued_at": who["at"],
         "due_at": who["at"],

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 
 from celery import Celery, bootsteps
 from celery.schedules import crontab
+from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.utils.module_loading import import_string
 
@@ -40,6 +41,10 @@ app.conf.beat_schedule = {
         "task": "inference_bridge.tasks.publish_alerts",
         "schedule": 5.0,
     },
+    "escalate calls nobody answers": {
+        "task": "inference_bridge.tasks.escalate_calls",
+        "schedule": 2.0,
+    },
     "start retraining when a trigger fires": {
         "task": "retraining.tasks.fire_triggers",
         "schedule": 5.0,
@@ -47,6 +52,30 @@ app.conf.beat_schedule = {
     "follow training runs": {
         "task": "retraining.tasks.advance_runs",
         "schedule": 2.0,
+    },
+    "alarm when dispositions do not get through": {
+        "task": "mes_integration.tasks.raise_alarms",
+        "schedule": 30.0,
+    },
+    "raise nonconformances": {
+        "task": "mes_integration.tasks.raise_nonconformances",
+        "schedule": 30.0,
+    },
+    "hand nonconformances over": {
+        "task": "mes_integration.tasks.hand_nonconformances_over",
+        "schedule": 5.0,
+    },
+    "take B2MML files": {
+        "task": "mes_integration.tasks.collect_b2mml",
+        "schedule": 2.0,
+    },
+    "begin the night's reconciliations": {
+        "task": "mes_integration.tasks.start_reconciliations",
+        "schedule": crontab(hour=1, minute=43),
+    },
+    "carry on reconciliations": {
+        "task": "mes_integration.tasks.carry_on_reconciliations",
+        "schedule": 10.0,
     },
     "forget expired sessions": {
         "task": "governance.tasks.clear_sessions",
@@ -80,6 +109,9 @@ class HostedLoop(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         self._stop.clear()
+        # The worker's own loops take seconds to end before `stop` is called: nothing new is
+        # begun meanwhile.
+        worker_shutting_down.connect(self._end_soon)
         self._thread = threading.Thread(target=self._keep_up, name=self.title, daemon=True)
         self._thread.start()
 
@@ -95,6 +127,10 @@ class HostedLoop(bootsteps.StartStopStep):
                 self._stop.wait(PAUSE_S)
             else:
                 return
+
+    def _end_soon(self, **_signal: Any) -> None:
+        # Sent from a signal handler, which must not wait for the event's lock.
+        threading.Thread(target=self._stop.set, daemon=True).start()
 
     def stop(self, parent: Any) -> None:
         self._stop.set()
@@ -123,7 +159,7 @@ class Relay(HostedLoop):
 
     title = "relay"
     switch = "hosts_relay"
-    runs = "mes_integration.delivery.run"
+    runs = "mes_integration.relay.run"
 
 
 for loop in (Heartbeat, Consumer, Relay):

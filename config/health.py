@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
-    """200 with {"database": true}; a database that does not answer is a 500, as it should be."""
+    """200 with {"database": true}; a database that does not answer is a 503."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return JsonResponse({"database": True})

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -38,6 +39,10 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
             {"code": "invalid", "detail": _first_sentence(error.detail), "fields": error.detail},
             status=422,
         )
+    if isinstance(error, RecursionError):
+        # Of the reading: what is nested without end is the sender's fault.
+        refusal = Invalid(_("The body is nested too deeply."))
+        return problem_response(refusal, context)
     response = exception_handler(error, context)
     if response is not None and isinstance(error, exceptions.APIException):
         response.data = {"code": error.default_code, "detail": str(error.detail)}
@@ -86,4 +91,14 @@ class RefusalMiddleware:
         status = status_of(error)
         if request.headers.get("Accept", "").startswith("application/json"):
             return JsonResponse({"code": error.reason, "detail": error.sentence}, status=status)
-        return render(request, "refusal.html", {"refusal": error}, status=status)
+        shown = {"refusal": error, "back": _page_before(request)}
+        return render(request, "refusal.html", shown, status=status)
+
+
+def _page_before(request: HttpRequest) -> str:
+    """The page whose form was refused, when it is one of ours."""
+    before = request.headers.get("Referer", "")
+    is_ours = url_has_allowed_host_and_scheme(
+        before, {request.get_host()}, require_https=request.is_secure()
+    )
+    return before if is_ours and request.method == "POST" else ""

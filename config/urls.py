@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.i18n import set_language
 
+import governance.device_api
 import inference_bridge.urls
 import labeling.urls
 import mes_integration.urls
@@ -14,11 +15,15 @@ from config.health import health
 
 api: list[URLPattern | URLResolver] = [
     path("", include("review.api_urls")),
+    path("", include("review.line.api_urls")),
+    *governance.device_api.device_api_urls,
     *inference_bridge.urls.api_urls,
     *mes_integration.urls.api_urls,
     *labeling.urls.api_urls,
     *retraining.urls.api_urls,
 ]
+
+handler500 = "config.away.fault"
 
 urlpatterns = [
     path("health/", health, name="health"),
@@ -30,7 +35,9 @@ urlpatterns = [
     path("", include("governance.image_urls")),
     path("", include("inference_bridge.urls")),
     path("", include("mes_integration.urls")),
+    path("nonconformances/", include("mes_integration.nonconformance_urls")),
     path("", include("labeling.urls")),
     path("", include("retraining.urls")),
     path("review/", include("review.urls")),
+    path("line/", include("review.line.urls")),
 ]

@@ -6,6 +6,13 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from config.long_polls import LongPolls
+from config.settings.environment import ENVIRONMENT
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
 
-application = get_wsgi_application()
+application = LongPolls(
+    get_wsgi_application(),
+    working=ENVIRONMENT.request_threads,
+    waiting=ENVIRONMENT.line_waiting,
+)

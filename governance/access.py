@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from governance.models import Grant, User
-from governance.roles import CAPABILITIES, Capability, Role
+from governance.roles import CAPABILITIES, MACHINES, Capability, Role
 from traceability.models import Line, Site
 from traceability.refusals import NotAllowed, Unknown
 
@@ -85,7 +85,7 @@ def actor_of(user: User | AnonymousUser, *, address: str = "") -> Actor:
         return Actor(kind="anonymous", name="", user_id=None, address=address)
     granted: Granted = getattr(user, "granted", None) or _granted(user)
     scopes = granted.scopes
-    is_machine = bool(scopes) and all(s.role is Role.MACHINE for s in scopes)
+    is_machine = bool(scopes) and all(s.role in MACHINES for s in scopes)
     return Actor(
         kind="machine" if is_machine else "person",
         name=user.username,

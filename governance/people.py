@@ -14,7 +14,7 @@ from knox.models import AuthToken
 from governance import audit, places
 from governance.access import Actor
 from governance.models import Grant, User
-from governance.roles import Role
+from governance.roles import MACHINES, Role
 from traceability.models import Line, Site
 from traceability.refusals import Conflict, Invalid, Unknown
 
@@ -69,15 +69,20 @@ def add_admin(
 
 
 def add_machine(
-    *, actor: Actor, username: str, sites: Sequence[Site], at: datetime
+    *,
+    actor: Actor,
+    username: str,
+    sites: Sequence[Site],
+    at: datetime,
+    role: Role = Role.MACHINE,
 ) -> tuple[User, str]:
-    """Create a machine that may send predictions for `sites`; returns it with its only token."""
+    """Create a machine of one of the roles for them, at `sites`; with its only token."""
     _check_free(username)
     user = User(username=username)
     user.set_unusable_password()
     with audit.recorded(actor=actor, at=at) as trail:
         user.save()
-        _grant(trail, user, [Right(Role.MACHINE, site) for site in sites])
+        _grant(trail, user, [Right(role, site) for site in sites])
         _instance, token = AuthToken.objects.create(user=user)
         trail.add("person.token", subject_kind="person", subject=username, site_id=None)
     return user, token
@@ -86,7 +91,7 @@ def add_machine(
 def revoke_machine(*, actor: Actor, username: str, at: datetime) -> int:
     """Take every token from a machine; how many. Raises Unknown, or Conflict when it has none."""
     with audit.recorded(actor=actor, at=at) as trail:
-        grants = Grant.objects.filter(user__username=username, role=Role.MACHINE)
+        grants = Grant.objects.filter(user__username=username, role__in=MACHINES)
         sites = list(grants.order_by("site").values_list("site", flat=True))
         if not sites:
             raise Unknown(_("There is no machine %(name)s.") % {"name": username[:150]})

@@ -20,3 +20,10 @@ class DenyUnlessCapable(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         capability = getattr(view, "capability", None)
         return capability is not None and actor_from(request._request).can(capability)  # noqa: SLF001
+
+
+class RegisteredTablet(BasePermission):
+    """A tablet that shows a token which counts, whoever is at it."""
+
+    def has_permission(self, request: Request, _view: APIView) -> bool:
+        return getattr(request._request, "device", None) is not None  # noqa: SLF001

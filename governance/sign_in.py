@@ -74,8 +74,13 @@ def fail(*, username: str, address: str, at: datetime) -> None:
 
 def succeed(trail: audit.Trail, *, username: str, address: str) -> None:
     """Forget the failures, and note who came in."""
-    SignInFailure.objects.filter(username=key_of(username), address=address).delete()
+    clear(username=username, address=address)
     trail.add("person.sign_in", subject_kind="person", subject=trail.actor.name, site_id=None)
+
+
+def clear(*, username: str, address: str) -> None:
+    """Forget the failures of this name from this address."""
+    SignInFailure.objects.filter(username=key_of(username), address=address).delete()
 
 
 def forget(*, at: datetime) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from governance import audit, sign_in
-from governance.access import actor_from, actor_of, address_of
+from governance import audit, sign_in, unseen
+from governance.access import Actor, actor_from, actor_of, address_of
 from governance.models import AuditEntry, User
 from governance.pages import page
 from governance.roles import Capability
@@ -27,7 +30,11 @@ class SignIn(LoginView):
     """The login page; in the demo it offers the demo logins."""
 
     template_name = "governance/login.html"
-    redirect_authenticated_user = True
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Who is at a tablet by his badge may still come in with his password."""
+        self.redirect_authenticated_user = SESSION_KEY in request.session
+        return super().dispatch(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Sign in, unless the name has failed too often from this address."""
@@ -74,6 +81,33 @@ class SignIn(LoginView):
         return super().get_context_data(demo_logins=shown, **kwargs)
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An entry, and why who reads is told no more of it than when it was and on what."""
+
+    entry: AuditEntry
+    unseen: str
+
+
+def _told(actor: Actor, entries: Sequence[AuditEntry]) -> list[Told]:
+    words = [(entry, [entry.subject, *_texts(entry.detail)]) for entry in entries]
+    held = unseen.named(actor, {each for _entry, said in words for each in said})
+    phrases = {(site or 0, each): phrase for (site, each), phrase in held.items()}
+    return [
+        Told(entry, next(filter(None, (phrases.get((entry.site_id or 0, w)) for w in said)), ""))
+        for entry, said in words
+    ]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Everything in a detail that may be the name of something."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
+
+
 @require_safe
 @page(Capability.SEE_AUDIT)
 def audit_trail(request: HttpRequest) -> HttpResponse:
@@ -92,7 +126,7 @@ def audit_trail(request: HttpRequest) -> HttpResponse:
         request,
         "governance/audit.html",
         {
-            "entries": rows[:PAGE_SIZE],
+            "entries": _told(actor_from(request), rows[:PAGE_SIZE]),
             "older": rows[PAGE_SIZE - 1].pk if len(rows) > PAGE_SIZE else None,
             "subject": subject,
         },

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from governance import audit
@@ -14,7 +15,7 @@ from governance.audit import Trail
 from inference_bridge.consequences import Standing
 from inference_bridge.gateways.sns import Topic, TopicUnavailable
 from inference_bridge.models import Alert
-from review.models import TaskKind
+from review.models import AndonCall, TaskKind
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,63 @@ def _mark_sent(sent: Sequence[Alert], *, at: datetime) -> None:
             trail.add(
                 "alert.publish", subject_kind="alert", subject=alert.uuid, site_id=alert.site_id
             )
+
+
+def publish_calls(*, topic: Topic, at: datetime, limit: int = 100) -> int:
+    """Send the escalated calls nobody has answered since; at least once each, like alerts."""
+    sent = []
+    for call in calls_to_publish().order_by("pk")[:limit]:
+        try:
+            topic.publish(subject=_call_text(call), message=_call_message(call))
+        except TopicUnavailable as reason:
+            log.warning("calls wait: %s", reason)
+            break
+        sent.append(call)
+    if not sent:
+        return 0
+    with audit.recorded(actor=system("alerts"), at=at) as trail:
+        AndonCall.objects.filter(pk__in=[call.pk for call in sent]).update(published_at=at)
+        for call in sent:
+            trail.add("call.publish", subject_kind="call", subject=call.uuid, site_id=call.site_id)
+    return len(sent)
+
+
+def calls_to_publish() -> QuerySet[AndonCall]:
+    """What the topic has not heard of and somebody still has to come for."""
+    return AndonCall.objects.filter(
+        closed_at__isnull=True,
+        answered_at__isnull=True,
+        escalated_at__isnull=False,
+        published_at__isnull=True,
+    ).select_related("site", "line", "station")
+
+
+def _call_text(call: AndonCall) -> str:
+    waited = call.escalated_at - call.called_at if call.escalated_at else timedelta()
+    words = (
+        _("Stop at %(line)s, station %(station)s: nobody has answered for %(n)s s.")
+        if call.kind == AndonCall.Kind.STOP
+        else _("Help wanted at %(line)s, station %(station)s: nobody has answered for %(n)s s.")
+    )
+    values = {
+        "line": call.line.code,
+        "station": call.station.code,
+        "n": round(waited.total_seconds()),
+    }
+    return str(words % values)[:300]
+
+
+def _call_message(call: AndonCall) -> dict[str, str]:
+    return {
+        "id": str(call.uuid),
+        "kind": f"CALL_{call.kind}",
+        "text": _call_text(call),
+        "site": call.site.code,
+        "line": call.line.code,
+        "station": call.station.code,
+        "called_at": call.called_at.isoformat(),
+        "escalated_at": call.escalated_at.isoformat() if call.escalated_at else "",
+    }
 
 
 def _message(alert: Alert) -> dict[str, str]:

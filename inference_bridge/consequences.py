@@ -117,6 +117,19 @@ class Standing:
         return max(self.now, key=lambda seen: seen.badness)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether every expected view is in and its latest image fit to judge."""
+        latest = {seen.view: seen.route for seen in (*self.before, *self.now)}
+        return self.is_complete and Route.CAPTURE_CHECK not in latest.values()
+
+    @property
+    def was_whole(self) -> bool:
+        """The same, before this batch."""
+        latest = {seen.view: seen.route for seen in self.before}
+        is_complete = len(latest) >= self.inspection.views_expected
+        return is_complete and Route.CAPTURE_CHECK not in latest.values()
+
+    @property
     def capture_ids(self) -> list[int]:
         """Of all views."""
         return [seen.capture_id for seen in (*self.before, *self.now)]
@@ -152,7 +165,8 @@ def next_step(standing: Standing) -> Step:
     Waiting: the worst view holds at once; it passes or is asked about when every view is in.
     Passed: what comes late and is not fine is held and asked about.
     Asked: the task gets worse, never better.
-    Answered: the answer was about the views of then; a doubtful one since is held and asked about.
+    Answered: the answer was about the views of then; a doubtful one since is held and asked about,
+    and so is a unit that was held for want of the view that has come.
     """
     stage = standing.stage
     settles = standing.is_complete and standing.inspection.settled_at is None
@@ -161,7 +175,7 @@ def next_step(standing: Standing) -> Step:
     late = standing.worst_now.route
     alerts = late == Route.CONTAIN
     if late == Route.PASS:
-        return Step(settles=settles)
+        return Step(reopens=_made_whole(standing), settles=settles)
     hold = _HOLDS.get(late)
     if stage is Stage.PASSED:
         return Step(opens=_ASKS[late], hold=hold or Cause.LATE_VIEW, alerts=alerts, settles=settles)
@@ -169,6 +183,14 @@ def next_step(standing: Standing) -> Step:
         again = standing.asks if standing.is_decided else None
         return Step(reopens=again, hold=hold or Cause.LATE_VIEW, alerts=alerts, settles=settles)
     return _raised(standing, hold, alerts=alerts, settles=settles)
+
+
+def _made_whole(standing: Standing) -> TaskKind | None:
+    """What is asked again: a unit held because a view was missing or unfit can now be judged."""
+    is_held = standing.inspection.unit.disposition == DispositionKind.HOLD
+    if not (standing.is_decided and is_held and standing.is_whole and not standing.was_whole):
+        return None
+    return standing.asks if standing.worst.route == Route.CONTAIN else TaskKind.REVIEW
 
 
 def _first_step(standing: Standing, *, settles: bool) -> Step:

@@ -89,9 +89,11 @@ class Consumer:
 
     def take(self, received: Sequence[Received]) -> list[Outcome]:
         """Commit a batch, then delete it. A message that was not taken stays in the queue."""
+        # A standard queue may give the same message out twice, also at once.
+        once = {m.message_id: Incoming(message_id=m.message_id, body=m.body) for m in received}
         outcomes = intake.take(
             actor=self._actor,
-            messages=[Incoming(message_id=m.message_id, body=m.body) for m in received],
+            messages=list(once.values()),
             at=self._clock(),
             fetch=self._fetch,
         )
@@ -117,6 +119,7 @@ class Consumer:
         for outcome in outcomes:
             by_message[outcome.message_id].append(outcome)
         done, waiting = [], []
+        put_away: dict[str, bool] = {}
         for message in received:
             fates = by_message[message.message_id]
             if any(fate.status is Status.NOT_NOW for fate in fates):
@@ -124,7 +127,9 @@ class Consumer:
                 waiting.append(message)
                 continue
             refused = next((fate for fate in fates if fate.status is Status.REFUSED), None)
-            if refused is None or self._bury(message, refused):
+            if message.message_id not in put_away:
+                put_away[message.message_id] = refused is None or self._bury(message, refused)
+            if put_away[message.message_id]:
                 done.append(message.receipt)
         self._delete(done)
         if waiting:

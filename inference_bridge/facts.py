@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from inference_bridge import references
 from inference_bridge.events import PredictionEvent
 from inference_bridge.references import Key, Kind
 from inference_bridge.routing import Rule
+from traceability import locks
 from traceability.inserts import insert_all
 from traceability.models import (
     Capture,
@@ -115,13 +115,8 @@ def lock(events: Iterable[PredictionEvent]) -> None:
         names.add(f"event {len(event.source)} {event.source} {event.event_id}")
         site = f"{len(event.place.site)} {event.place.site}"
         names.add(f"inspection {site} {event.shot.inspection_id}")
-        names.add(f"unit {site} {event.shot.serial}")
-    with connection.cursor() as cursor:
-        # In one order for everybody, so that two takers never wait for each other.
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS k",
-            [sorted(_number(name) for name in names)],
-        )
+        names.add(locks.unit(event.place.site, event.shot.serial))
+    locks.take(names)
 
 
 # Written out: what these cost through the ORM is the making of the statement, for every batch.
@@ -148,11 +143,6 @@ def _locked(statement: str, keys: Sequence[tuple[int, str]]) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(statement, [[site for site, _name in keys], [name for _site, name in keys]])
         return [pk for (pk,) in cursor.fetchall()]
-
-
-def _number(name: str) -> int:
-    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, signed=True)
 
 
 def taken_before(events: Sequence[PredictionEvent]) -> dict[tuple[str, str], tuple[int, str]]:

@@ -24,6 +24,8 @@ from inference_bridge.events import PredictionEvent, read
 from inference_bridge.facts import Sighting
 from inference_bridge.routing import badness, inclusion, is_sampled
 from inference_bridge.sifting import Sieve
+from review.line import checks
+from review.line.checks import Fitness
 from review.models import ReviewTask
 from traceability.gateways import object_store
 from traceability.models import Inspection, Route
@@ -252,6 +254,23 @@ def _record(
             site_id=site_id,
             detail={"routes": dict(routes)},
         )
+    checks.saw(trail=trail, seen=_fitness(sightings), at=trail.at)
+
+
+def _fitness(sightings: Sequence[Sighting]) -> list[Fitness]:
+    """What the batch says of the images of each station, in the order it came."""
+    return [
+        Fitness(
+            station_id=s.station_id,
+            line_id=s.line_id,
+            site_id=s.site.pk,
+            capture_id=s.its_capture.pk,
+            is_fit=s.event.shot.is_fit,
+            quality=s.event.shot.quality,
+        )
+        for s in sightings
+        if s.station_id is not None
+    ]
 
 
 def _seen_before(

@@ -43,6 +43,32 @@ class PolicyRule(models.Model):
     contain_from = models.FloatField()
     audit_rate = models.FloatField(default=0.01)
     review_within_s = models.PositiveIntegerField(default=900)
+    blind_rate = models.FloatField(
+        db_default=0.0, help_text=_("Share judged without the model's opinion.")
+    )
+    second_rate = models.FloatField(
+        db_default=0.0, help_text=_("Share inspected a second time by somebody else.")
+    )
+    control_rate = models.FloatField(
+        db_default=0.0, help_text=_("Share of claims that may bring a control.")
+    )
+    operators_within_s = models.PositiveIntegerField(
+        db_default=0,
+        help_text=_(
+            "Seconds a doubtful unit is kept for the operators at its station before the bench "
+            "gets it; 0 leaves nothing to them."
+        ),
+    )
+    second_for_scrap = models.BooleanField(
+        db_default=False, help_text=_("Whether a scrap waits for a second person.")
+    )
+    second_for_concession = models.BooleanField(
+        db_default=True,
+        help_text=_(
+            "Whether a concession, the use of a part with a confirmed defect, waits for a second "
+            "person."
+        ),
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -60,6 +86,13 @@ class PolicyRule(models.Model):
             models.CheckConstraint(
                 condition=Q(audit_rate__gte=0) & Q(audit_rate__lte=1),
                 name="policy_rule_audit_rate_is_probability",
+            ),
+            *(
+                models.CheckConstraint(
+                    condition=Q(**{f"{name}__gte": 0, f"{name}__lte": 1}),
+                    name=f"policy_rule_{name}_is_probability",
+                )
+                for name in ("blind_rate", "second_rate", "control_rate")
             ),
         ]
 

@@ -10,12 +10,14 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from governance import audit
 from governance.access import Actor
 from inference_bridge.models import PolicyRule, RoutingPolicy
 from inference_bridge.routing import EVERYTHING_TO_A_PERSON, Rule, most_specific
+from review.second_persons import NOTHING, Asked
 from traceability.models import Line, PartNumber, Site
 from traceability.refusals import Invalid
 
@@ -74,6 +76,23 @@ def in_force(*, site_id: int, at: datetime) -> Policy:
     return NO_POLICY
 
 
+def version_of(*, site_id: int, version: int) -> Policy:
+    """One version, by its number: what its rules were, whatever is in force by now."""
+    return next((p for p in _known.of(site_id) if p.version == version), NO_POLICY)
+
+
+def second_persons(
+    *, site_id: int, line: str, part_number: str, defect_class: str, at: datetime
+) -> Asked:
+    """What the policy in force lets wait for a second person of a unit like this one; read anew."""
+    row = _newest_first(site_id).filter(in_force_from__lte=at).first()
+    if row is None:
+        return NOTHING
+    policy = _policy(row)
+    rule = policy.rule_for(line=line, part_number=part_number, defect_class=defect_class)
+    return Asked(policy.version, rule.second_for_scrap, rule.second_for_concession)
+
+
 def set_policy(
     *, actor: Actor, site: Site, rules: Sequence[Rule], reason: str, at: datetime
 ) -> RoutingPolicy:
@@ -110,13 +129,22 @@ def _check(rules: Sequence[Rule]) -> None:
             raise Invalid(_("Review must begin at or below contain, both from 0 to 1."))
         if not 0 <= rule.audit_rate <= 1:
             raise Invalid(_("The audit rate must be from 0 to 1."))
+        if not all(0 <= share <= 1 for share in shares_of(rule)):
+            raise Invalid(_("Blind, second and control rates must be from 0 to 1."))
         if rule.review_within_s <= 0:
             raise Invalid(_("The time to review must be at least a second."))
+        if not 0 <= rule.operators_within_s <= rule.review_within_s:
+            raise Invalid(_("Operators' time must be part of the time to review."))
     keys = [(rule.line, rule.part_number, rule.defect_class) for rule in rules]
     if len(set(keys)) < len(keys):
         raise Invalid(_("Two rules hold for the same line, part number and defect class."))
     if ("", "", "") not in keys:
         raise Invalid(_("Add a rule for the whole site: it holds where no other one does."))
+
+
+def shares_of(rule: Rule) -> tuple[float, float, float]:
+    """What of the rule's tasks is blind, inspected twice, and what of its claims is a control."""
+    return rule.blind_rate, rule.second_rate, rule.control_rate
 
 
 def _rows(policy: RoutingPolicy, rules: Sequence[Rule]) -> list[PolicyRule]:
@@ -143,6 +171,12 @@ def _rows(policy: RoutingPolicy, rules: Sequence[Rule]) -> list[PolicyRule]:
             contain_from=rule.contain_from,
             audit_rate=rule.audit_rate,
             review_within_s=rule.review_within_s,
+            blind_rate=rule.blind_rate,
+            second_rate=rule.second_rate,
+            control_rate=rule.control_rate,
+            operators_within_s=rule.operators_within_s,
+            second_for_scrap=rule.second_for_scrap,
+            second_for_concession=rule.second_for_concession,
         )
         for rule in rules
     ]
@@ -150,16 +184,21 @@ def _rows(policy: RoutingPolicy, rules: Sequence[Rule]) -> list[PolicyRule]:
 
 def _load(site_id: int) -> tuple[Policy, ...]:
     """Every version of a site, the newest first."""
-    policies = RoutingPolicy.objects.filter(site_id=site_id).prefetch_related(
-        "rules__line", "rules__part_number"
+    return tuple(_policy(row) for row in _newest_first(site_id))
+
+
+def _newest_first(site_id: int) -> QuerySet[RoutingPolicy]:
+    policies = RoutingPolicy.objects.filter(site_id=site_id)
+    return policies.prefetch_related("rules__line", "rules__part_number").order_by(
+        "-in_force_from", "-version"
     )
-    return tuple(
-        Policy(
-            version=policy.version,
-            in_force_from=policy.in_force_from,
-            rules=tuple(_rule(row) for row in policy.rules.all()),
-        )
-        for policy in policies.order_by("-in_force_from", "-version")
+
+
+def _policy(row: RoutingPolicy) -> Policy:
+    return Policy(
+        version=row.version,
+        in_force_from=row.in_force_from,
+        rules=tuple(_rule(rule) for rule in row.rules.all()),
     )
 
 
@@ -169,6 +208,12 @@ def _rule(row: PolicyRule) -> Rule:
         contain_from=row.contain_from,
         audit_rate=row.audit_rate,
         review_within_s=row.review_within_s,
+        blind_rate=row.blind_rate,
+        second_rate=row.second_rate,
+        control_rate=row.control_rate,
+        operators_within_s=row.operators_within_s,
+        second_for_scrap=row.second_for_scrap,
+        second_for_concession=row.second_for_concession,
         line=row.line.code if row.line else "",
         part_number=row.part_number.number if row.part_number else "",
         defect_class=row.defect_class,

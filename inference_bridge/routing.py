@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +17,12 @@ class Rule:
     contain_from: float
     audit_rate: float = 0.01
     review_within_s: int = 900
+    blind_rate: float = 0.0
+    second_rate: float = 0.0
+    control_rate: float = 0.0
+    operators_within_s: int = 0
+    second_for_scrap: bool = False
+    second_for_concession: bool = True
     line: str = ""
     part_number: str = ""
     defect_class: str = ""
@@ -72,13 +77,6 @@ def most_specific(rules: Sequence[Rule], *, line: str, part_number: str, defect_
 def badness(route: Route, score: float) -> tuple[int, float]:
     """Sorts views: of several views of a unit the worst one decides."""
     return _RANK[route], score
-
-
-def draw(*, site: str, inspection: str, key: bytes) -> float:
-    """A number in [0, 1) that only the key's holder can foretell; a replay draws the same."""
-    subject = f"{len(site)}:{site}{inspection}".encode()
-    digest = hashlib.blake2b(subject, key=key[:64], digest_size=8).digest()
-    return (int.from_bytes(digest) >> 11) / 2**53
 
 
 def is_sampled(*, drawn: float, route: Route, audit_rate: float) -> bool:

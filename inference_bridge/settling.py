@@ -10,6 +10,7 @@ from typing import Final
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
+from django.utils.translation import gettext as _
 
 from governance import audit
 from governance.access import system
@@ -26,14 +27,17 @@ from inference_bridge.consequences import (
     next_step,
 )
 from inference_bridge.policy import Policy
-from inference_bridge.routing import draw, inclusion, is_sampled
+from inference_bridge.routing import inclusion, is_sampled
 from labeling.catalogue import SEVERITY_RANK, learn
 from labeling.models import Severity
+from review import approvals
 from review.dispositions import Draft, dispose_all
-from review.models import ReviewTask, TaskKind, TaskState
-from review.queue import OPEN, TaskDraft, due_minute, open_tasks
+from review.line.claims import take_from_tablets
+from review.models import ControlSample, ReviewTask, TaskKind, TaskPurpose, TaskState
+from review.queue import OPEN, STOPPING, TaskDraft, due_minute, open_tasks
 from review.transitions import check_transition
 from traceability import tasks as image_tasks
+from traceability.draws import draw
 from traceability.models import (
     DeciderKind,
     DispositionKind,
@@ -55,19 +59,39 @@ _RAISED: Final = [
     "deadline",
     "due",
     "severity",
+    "is_blind",
+    "wants_second",
+    "control_rate",
+    "operators_until",
+    "second_for_scrap",
+    "second_for_concession",
+    "state",
+    "holder",
+    "lease_expires_at",
 ]
-_REOPENED: Final = [*_RAISED, "state", "holder", "lease_expires_at", "held_at"]
+_REOPENED: Final = [*_RAISED, "held_at"]
 
 
-def drawn(*, site_id: int, inspection: str) -> float:
-    """The inspection's lot in the audit draw, in [0, 1)."""
+def drawn(*, site_id: int, inspection: str, label: str = "") -> float:
+    """The inspection's lot in a draw (the audit's, unless another is named), in [0, 1)."""
     key = settings.SECRET_KEY.encode()
-    return draw(site=str(site_id), inspection=inspection, key=key)
+    return draw(site=str(site_id), inspection=inspection, key=key, label=label)
+
+
+def is_drawn(standing: Standing, label: str, share: float) -> bool:
+    """Whether the inspection is among the share of this draw; 0 draws none, 1 draws all."""
+    if share <= 0:
+        return False
+    inspection = standing.inspection
+    lot = drawn(site_id=inspection.site_id, inspection=inspection.external_id, label=label)
+    return lot < share
 
 
 def tasks_of(inspections: Iterable[Inspection]) -> dict[int, ReviewTask]:
     """The inspections' tasks, locked, by inspection."""
-    tasks = ReviewTask.objects.select_for_update(of=("self",)).filter(inspection__in=inspections)
+    tasks = ReviewTask.objects.select_for_update(of=("self",)).filter(
+        inspection__in=inspections, purpose=TaskPurpose.FIRST
+    )
     return {task.inspection_id: task for task in tasks.order_by("pk")}
 
 
@@ -105,6 +129,7 @@ def seen_before(prediction: Prediction, *, in_force: Policy, line: str, part_num
 
 def settle(*, trail: Trail, standings: Sequence[Standing]) -> None:
     """Take each inspection's next step; the statements do not depend on how many there are."""
+    standings = _without_controls(standings)
     for standing in standings:
         standing.is_audited = is_sampled(
             drawn=drawn(
@@ -117,7 +142,9 @@ def settle(*, trail: Trail, standings: Sequence[Standing]) -> None:
     severity = _severities(
         trail, [s for s, step in steps if step.opens or step.raises or step.reopens]
     )
-    opened = [_task(standing, step.opens, severity) for standing, step in steps if step.opens]
+    opened = [
+        _task(standing, step.opens, severity, at=trail.at) for standing, step in steps if step.opens
+    ]
     if opened:
         open_tasks(trail=trail, drafts=opened)
     _raise_tasks(trail, [(s, step.raises) for s, step in steps if step.raises], severity)
@@ -127,6 +154,16 @@ def settle(*, trail: Trail, standings: Sequence[Standing]) -> None:
     alerts.raise_all(trail=trail, standings=[s for s, step in steps if step.alerts])
     _mark_settled([s.inspection for s, step in steps if step.settles], at=trail.at)
     _prepare_images([s for s, step in steps if step.opens or step.reopens])
+
+
+def _without_controls(standings: Sequence[Standing]) -> Sequence[Standing]:
+    """What came late for a control is kept as a fact, and nothing follows from it."""
+    settled = [s.inspection.pk for s in standings if s.was_settled]
+    if not settled:
+        return standings
+    samples = ControlSample.objects.filter(inspection__in=settled)
+    controls = set(samples.values_list("inspection_id", flat=True))
+    return [s for s in standings if s.inspection.pk not in controls]
 
 
 def hold_incomplete(*, at: datetime, limit: int = 200) -> int:
@@ -174,7 +211,9 @@ def _give_up(trail: Trail, standings: Sequence[Standing]) -> None:
     judged = [s for s in standings if s.is_decided]
     severity = _severities(trail, [*unasked, *judged])
     if unasked:
-        drafts = [_task(s, s.asks or TaskKind.CAPTURE_CHECK, severity) for s in unasked]
+        drafts = [
+            _task(s, s.asks or TaskKind.CAPTURE_CHECK, severity, at=trail.at) for s in unasked
+        ]
         open_tasks(trail=trail, drafts=drafts)
     _reopen_tasks(trail, [(s, s.asks or TaskKind.CAPTURE_CHECK) for s in judged], severity)
     _prepare_images([*unasked, *judged])
@@ -228,7 +267,9 @@ def _severity(standing: Standing, severity: dict[tuple[int, str], int]) -> int:
     return severity.get(known, SEVERITY_RANK[Severity.MAJOR])
 
 
-def _task(standing: Standing, kind: TaskKind, severity: dict[tuple[int, str], int]) -> TaskDraft:
+def _task(
+    standing: Standing, kind: TaskKind, severity: dict[tuple[int, str], int], *, at: datetime
+) -> TaskDraft:
     worst = standing.worst
     return TaskDraft(
         inspection=standing.inspection,
@@ -243,7 +284,24 @@ def _task(standing: Standing, kind: TaskKind, severity: dict[tuple[int, str], in
         ),
         deadline=standing.deadline,
         severity=_severity(standing, severity),
+        is_blind=is_drawn(standing, "blind", worst.rule.blind_rate),
+        wants_second=is_drawn(standing, "second", worst.rule.second_rate),
+        control_rate=worst.rule.control_rate,
+        operators_until=_operators_until(standing, kind, at=at),
+        second_for_scrap=worst.rule.second_for_scrap,
+        second_for_concession=worst.rule.second_for_concession,
     )
+
+
+def _operators_until(standing: Standing, kind: TaskKind, *, at: datetime) -> datetime | None:
+    """Until when only the station's operators are asked; None where the question is not theirs."""
+    rule = standing.worst.rule
+    is_theirs = kind is TaskKind.REVIEW and standing.inspection.station_id is not None
+    if not is_theirs or not rule.operators_within_s:
+        return None
+    if is_drawn(standing, "blind", rule.blind_rate):
+        return None
+    return min(standing.deadline, at + timedelta(seconds=rule.operators_within_s))
 
 
 def _raise_tasks(
@@ -251,16 +309,21 @@ def _raise_tasks(
     raised: Sequence[tuple[Standing, TaskKind | None]],
     severity: dict[tuple[int, str], int],
 ) -> None:
-    """Make open tasks as grave as their worst view; who holds one keeps it."""
-    tasks = []
+    """Make open tasks as grave as their worst view; an inspector who holds one keeps it, a tablet
+    does not keep what is no longer for operators."""
+    tasks, not_operators = [], []
     for standing, kind in raised:
         task = standing.task
         if task is None or kind is None:
             continue
-        draft = _task(standing, kind, severity)
+        draft = _task(standing, kind, severity, at=trail.at)
         task.deadline = min(task.deadline, draft.deadline)
+        was_operators = task.operators_until is not None
         _make_graver(trail, task, draft, action="task.raise")
+        if was_operators and draft.operators_until is None:
+            not_operators.append(task)
         tasks.append(task)
+    take_from_tablets(trail=trail, tasks=not_operators)
     if tasks:
         ReviewTask.objects.bulk_update(tasks, _RAISED)
 
@@ -279,12 +342,18 @@ def _reopen_tasks(
         check_transition(TaskState(task.state), TaskState.QUEUED)
         # The first question's deadline was met; this one has its own.
         task.deadline = min((seen.deadline for seen in standing.now), default=task.deadline)
-        _make_graver(trail, task, _task(standing, kind, severity), action="task.reopen")
+        draft = _task(standing, kind, severity, at=trail.at)
+        _make_graver(trail, task, draft, action="task.reopen")
         task.state, task.holder, task.lease_expires_at = TaskState.QUEUED, None, None
         task.held_at = None
         tasks.append(task)
     if tasks:
         ReviewTask.objects.bulk_update(tasks, _REOPENED)
+        approvals.overtake(
+            trail=trail,
+            inspections=[task.inspection_id for task in tasks],
+            words=_("Another view has come; it is judged anew."),
+        )
 
 
 def _make_graver(trail: Trail, task: ReviewTask, draft: TaskDraft, *, action: str) -> None:
@@ -293,8 +362,17 @@ def _make_graver(trail: Trail, task: ReviewTask, draft: TaskDraft, *, action: st
     task.policy_version = draft.policy_version
     task.review_from, task.contain_from = draft.review_from, draft.contain_from
     task.inclusion_probability = 1.0
-    task.due = due_minute(draft.kind, task.deadline)
+    due = due_minute(draft.kind, task.deadline)
+    # Where a lead moved it to the front it stays.
+    task.due = min(task.due, due) if task.raised_at else due
     task.severity = min(task.severity, draft.severity)
+    task.wants_second, task.control_rate = draft.wants_second, draft.control_rate
+    task.operators_until = draft.operators_until
+    task.second_for_scrap = draft.second_for_scrap
+    task.second_for_concession = draft.second_for_concession
+    if task.fence == 0:
+        # Once somebody has had it on the screen, blind would be too late.
+        task.is_blind = draft.is_blind
     trail.add(
         action,
         subject_kind="task",
@@ -334,7 +412,9 @@ def _asked_about(units: Collection[int]) -> set[int]:
     """
     if not units:
         return set()
-    tasks = ReviewTask.objects.filter(unit__in=units, state__in=OPEN).exclude(kind=TaskKind.AUDIT)
+    tasks = ReviewTask.objects.filter(unit__in=units, state__in=OPEN, purpose__in=STOPPING).exclude(
+        kind=TaskKind.AUDIT
+    )
     doubts = Prediction.objects.filter(capture__inspection=OuterRef("pk")).exclude(route=Route.PASS)
     waiting = Inspection.objects.filter(
         Exists(doubts), unit__in=units, settled_at__isnull=True

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery
+from django.conf import settings
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
 from governance.access import Actor
 from governance.roles import Capability
 from insights.quality_rates import Rate, Stretch, by_model, course
 from mes_integration.models import WriteBack
+from mes_integration.standing import farthest_behind
 from retraining.models import Deployment, RegisteredModel
-from review.models import Answer, Decision, ReviewTask, TaskState
+from review import approvals, own_bench
+from review.models import Answer, Decision, ReviewTask, TaskPurpose, TaskState
+from review.queue import STOPPING
 from traceability.models import (
     Disposition,
     DispositionKind,
@@ -34,7 +38,6 @@ SEE: Final = Capability.SEE_PLANT
 STUCK: Final = (
     WriteBack.State.REJECTED,
     WriteBack.State.NEEDS_PERSON,
-    WriteBack.State.UNCERTAIN,
 )
 
 
@@ -48,11 +51,17 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Unacknowledged:
-    """Write-backs the MES has not acknowledged; `stuck` ones need a person."""
+    """Write-backs the MES has not acknowledged; `stuck` ones need a person.
+
+    `target` is where the oldest should go, `is_late` that an alarm is due for it. Counting stops at
+    COUNTED_UP_TO.
+    """
 
     count: int
     stuck: int
     oldest: datetime | None
+    target: str = ""
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +97,19 @@ def queue(*, actor: Actor, site: Site) -> Queue:
         ReviewTask.objects.filter(
             actor.within(SEE), site=site, state__in=(TaskState.QUEUED, TaskState.LEASED)
         )
+        .filter(purpose__in=STOPPING)
         .order_by("due", "severity", "opened_at", "id")
         .values_list("deadline", flat=True)[:COUNTED_UP_TO]
     )
     return Queue(len(deadlines), deadlines[0] if deadlines else None)
+
+
+def to_approve(*, actor: Actor, site: Site) -> int:
+    """What waits for this actor as the second person; asks nothing for who may not be it."""
+    if not actor.can(Capability.APPROVE_DISPOSITIONS):
+        return 0
+    waiting = approvals.waiting(actor).filter(site=site).exclude(asked_by=actor.user_id)
+    return waiting.order_by()[:COUNTED_UP_TO].count()
 
 
 def on_hold(*, actor: Actor, site: Site) -> int | None:
@@ -101,18 +119,27 @@ def on_hold(*, actor: Actor, site: Site) -> int | None:
     return Unit.objects.filter(site=site, disposition=DispositionKind.HOLD)[:COUNTED_UP_TO].count()
 
 
-def unacknowledged(*, actor: Actor, site: Site) -> Unacknowledged:
-    """What the MES has not acknowledged yet."""
-    found = WriteBack.objects.filter(
-        actor.within(SEE, line="disposition__inspection__line_id"),
-        site=site,
-        settled_at__isnull=True,
-    )[:COUNTED_UP_TO].aggregate(
-        count=Count("pk"),
-        stuck=Count("pk", filter=Q(state__in=STUCK)),
-        oldest=Min("enqueued_at"),
+def unacknowledged(*, actor: Actor, site: Site, at: datetime) -> Unacknowledged:
+    """What the MES has not acknowledged yet, the oldest first."""
+    found = list(
+        WriteBack.objects.filter(
+            actor.within(SEE, line="disposition__inspection__line_id"),
+            site=site,
+            settled_at__isnull=True,
+        )
+        .order_by("enqueued_at")
+        .values_list("state", "enqueued_at", "target")[:COUNTED_UP_TO]
     )
-    return Unacknowledged(found["count"], found["stuck"], found["oldest"])
+    if not found:
+        return Unacknowledged(0, 0, None)
+    _state, oldest, target = found[0]
+    return Unacknowledged(
+        count=len(found),
+        stuck=sum(state in STUCK for state, _enqueued, _target in found),
+        oldest=oldest,
+        target=target,
+        is_late=at - oldest > timedelta(seconds=settings.LOUPE.mes_alarm_s),
+    )
 
 
 def verdicts_today(*, actor: Actor, site: Site, at: datetime) -> Verdicts:
@@ -125,6 +152,8 @@ def verdicts_today(*, actor: Actor, site: Site, at: datetime) -> Verdicts:
         site=site,
         decided_at__gte=midnight,
         withdrawal__isnull=True,
+        # Each part once: not again by who checks the answer, and no control.
+        task__purpose=TaskPurpose.FIRST,
     ).aggregate(
         total=Count("pk"),
         confirmed=Count("pk", filter=Q(answer=Answer.CONFIRMED)),
@@ -158,9 +187,17 @@ def doubt(*, actor: Actor, site: Site) -> Doubt:
 
 
 def last_units(*, actor: Actor, site: Site) -> list[Passed]:
-    """The last units down the line, newest first."""
+    """The last units down the line, newest first; `is_held` marks what the actor is judging himself
+    right now, of which his bench alone says what he may know, `is_lot_held` what one verdict on a
+    lot took together with it."""
+    unit = "capture__inspection__unit"
     predictions = list(
-        _recent(actor, site).select_related(
+        _recent(actor, site)
+        .annotate(
+            is_held=own_bench.is_his(actor, unit=unit),
+            is_lot_held=own_bench.is_of_his_lot(actor, unit=unit),
+        )
+        .select_related(
             "model_version", "capture__inspection__unit", "capture__inspection__station"
         )[:ROWS]
     )
@@ -170,14 +207,15 @@ def last_units(*, actor: Actor, site: Site) -> list[Passed]:
             inspection__in=[p.capture.inspection_id for p in predictions],
             withdrawal__isnull=True,
         )
-        .select_related("write_back")
+        .prefetch_related("write_backs")
         .order_by("revision")
     }
     return [_passed(p, dispositions.get(p.capture.inspection_id)) for p in predictions]
 
 
 def _passed(prediction: Prediction, disposition: Disposition | None) -> Passed:
-    return Passed(prediction, disposition, getattr(disposition, "write_back", None))
+    rows = disposition.write_backs.all() if disposition else ()
+    return Passed(prediction, disposition, farthest_behind(rows))
 
 
 def _recent(actor: Actor, site: Site) -> QuerySet[Prediction]:

@@ -12,12 +12,14 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from governance import duty
 from governance.access import Actor, actor_from, site_for, sites_for
 from governance.pages import page
 from governance.roles import Capability
 from insights import plant_overview
 from insights.learning import learning
 from insights.quality_rates import Stretch
+from review.line import call_views
 from traceability.models import Site
 
 CHART_HEIGHT = 100
@@ -49,11 +51,14 @@ def live(request: HttpRequest) -> HttpResponse:
 def _facts(actor: Actor, site: Site, at: datetime) -> dict[str, Any]:
     doubt = plant_overview.doubt(actor=actor, site=site)
     return {
+        **call_views.strip(actor, site),
         "site": site,
         "now": at,
         "queue": plant_overview.queue(actor=actor, site=site),
+        "approvals": plant_overview.to_approve(actor=actor, site=site),
         "held": plant_overview.on_hold(actor=actor, site=site),
-        "unacknowledged": plant_overview.unacknowledged(actor=actor, site=site),
+        "owner": duty.owners_of([site.pk], at=at).get(site.pk),
+        "unacknowledged": plant_overview.unacknowledged(actor=actor, site=site, at=at),
         "verdicts": plant_overview.verdicts_today(actor=actor, site=site, at=at),
         "model": plant_overview.model_in_force(site=site),
         "doubt": doubt,

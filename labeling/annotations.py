@@ -31,6 +31,7 @@ class _Seen:
     score: float
     detections: Sequence[Mapping[str, Any]]
     label_id: int | None
+    is_unfit: bool
 
 
 def record(
@@ -47,15 +48,16 @@ def record(
 ) -> list[Label]:
     """Turn a decision into labels.
 
-    GOOD labels every capture. DEFECT labels the captures with drawn regions, or else the one the
-    model scored highest: of the others nobody said anything. A capture's earlier label is
-    superseded. Raises Invalid for a region outside its image, Unknown for an unknown class.
+    GOOD labels every capture that is fit to judge. DEFECT labels the captures with drawn regions,
+    or else the one the model scored highest: of the others nobody said anything. A capture's
+    earlier label is superseded. Raises Invalid for a region outside its image, Unknown for an
+    unknown class.
     """
     seen = _captures(inspection)
     drawn = _by_capture(seen, regions)
     if verdict == Label.Verdict.GOOD and regions:
         raise Invalid(_("A good part has no defect regions. Remove them or reject the part."))
-    chosen, known = seen, None
+    chosen, known = [s for s in seen if not s.is_unfit], None
     if verdict == Label.Verdict.DEFECT:
         known = _classes(inspection.site_id, defect_class, regions)[defect_class]
         chosen = [s for s in seen if s.capture_id in drawn] or _highest(seen)
@@ -118,7 +120,8 @@ def withdraw(*, trail: Trail, decision: UUID) -> None:
 # Each capture with its latest prediction and the label it has.
 CAPTURES: Final = """
 SELECT DISTINCT ON (c.id) c.id, c.view, c.width, c.height, p.id, p.score, to_json(p.detections),
-    (SELECT max(l.id) FROM labeling_label l WHERE l.capture_id = c.id)
+    (SELECT max(l.id) FROM labeling_label l WHERE l.capture_id = c.id),
+    coalesce(c.quality ->> 'verdict', '') = 'unfit'
 FROM traceability_capture c LEFT JOIN traceability_prediction p ON p.capture_id = c.id
 WHERE c.inspection_id = %s ORDER BY c.id, p.id DESC
 """
@@ -138,6 +141,7 @@ def _captures(inspection: Inspection) -> list[_Seen]:
             score=row[5] or 0.0,
             detections=row[6] or (),
             label_id=row[7],
+            is_unfit=row[8],
         )
         for row in rows
     ]

@@ -33,7 +33,7 @@ from traceability import images
 from traceability.gateways import object_store
 from traceability.gateways.object_store import ObjectMissing, ObjectStore
 from traceability.models import Capture, Site
-from traceability.previews import Unfit
+from traceability.previews import TooLarge, Unfit
 from traceability.refusals import Conflict, Invalid
 
 WRITERS: Final = 8
@@ -58,6 +58,10 @@ class Diff:
 
 def current_labels(*, site: Site) -> QuerySet[Label]:
     """The labels that hold: not taken back, not superseded, and of an image that can be used."""
+    # By the image, not only by the inspection: the same one may have been sent or imported twice.
+    excluded = Capture.objects.filter(
+        site=site, sha256=OuterRef("capture__sha256"), inspection__exclusion__isnull=False
+    )
     newer = Label.objects.filter(id__gt=OuterRef("id"), withdrawal__isnull=True)
     relabelled = newer.filter(capture=OuterRef("capture"))
     # A later decision on the unit speaks for all its views, those it left unlabelled too.
@@ -65,9 +69,9 @@ def current_labels(*, site: Site) -> QuerySet[Label]:
         Q(decision__lt=OuterRef("decision")) | Q(decision__gt=OuterRef("decision"))
     )
     return (
-        Label.objects.filter(site=site, withdrawal__isnull=True)
+        Label.objects.filter(site=site, withdrawal__isnull=True, capture__learnable=True)
         .exclude(capture__preview=Capture.Preview.REFUSED)
-        .filter(~Exists(relabelled), ~Exists(overruled))
+        .filter(~Exists(relabelled), ~Exists(overruled), ~Exists(excluded))
     )
 
 
@@ -226,53 +230,60 @@ def _sample(label: Label, annotations: Sequence[Annotation]) -> Sample:
     )
 
 
+Why = ObjectMissing | Unfit
+
+
 def _stored(
     store: ObjectStore, labels: Sequence[Label], known: Collection[str]
-) -> tuple[list[Sample], list[tuple[Capture, str]]]:
+) -> tuple[list[Sample], list[tuple[Capture, Why]]]:
     """The labels as samples, once their images lie in the dataset bucket; the known ones do.
 
-    Beside them the captures left out, with the sentence that says why: the image is gone, or is
-    not the one that was labelled.
+    Beside them the captures left out, and why: the image is gone, is not the one that was
+    labelled, or is too large to learn from.
     """
     fresh = {label.capture_id: label.capture for label in labels}
     fresh = {pk: capture for pk, capture in fresh.items() if capture.sha256 not in known}
     with ThreadPoolExecutor(WRITERS, thread_name_prefix="publish") as pool:
         said = dict(zip(fresh, pool.map(partial(_keep, store), fresh.values()), strict=True))
-    refused = {pk: sentence for pk, sentence in said.items() if sentence}
+    refused = {pk: why for pk, why in said.items() if why}
     samples = [
         _sample(label, label.marks)  # type: ignore[attr-defined]  # prefetched to this name
         for label in labels
         if label.capture_id not in refused
     ]
-    return samples, [(fresh[pk], sentence) for pk, sentence in refused.items()]
+    return samples, [(fresh[pk], why) for pk, why in refused.items()]
 
 
-def _refuse(refused: Sequence[tuple[Capture, str]], *, actor: Actor, at: datetime) -> None:
+def _refuse(refused: Sequence[tuple[Capture, Why]], *, actor: Actor, at: datetime) -> None:
     """Mark them: they are not asked for again, whatever becomes of this publication."""
     if not refused:
         return
     with recorded(actor=actor, at=at) as trail:
-        for capture, sentence in refused:
-            images.refuse(capture_id=capture.pk, sentence=sentence)
+        for capture, why in refused:
+            is_shown = isinstance(why, TooLarge)
+            if is_shown:
+                images.leave_out(capture_id=capture.pk)
+            else:
+                images.refuse(capture_id=capture.pk, sentence=why.sentence)
             trail.add(
-                "capture.refuse",
+                "capture.leave_out" if is_shown else "capture.refuse",
                 subject_kind="capture",
                 subject=capture.uuid,
                 site_id=capture.site_id,
-                reason=sentence,
+                reason=why.sentence,
             )
 
 
-def _keep(store: ObjectStore, capture: Capture) -> str:
-    """Copy the capture's bytes to their place; empty, or why they cannot be used."""
+def _keep(store: ObjectStore, capture: Capture) -> Why | None:
+    """Copy the capture's bytes to their place; None, or why they cannot be used."""
     key = manifest.OBJECTS + fanned(capture.sha256)
     try:
         if not store.exists(key):
             data = images.original(capture)
             store.put_if_absent(key, data, content_type=capture.media_type)
     except (ObjectMissing, Unfit) as error:
-        return error.sentence
-    return ""
+        return error
+    return None
 
 
 def _check_trainable(planned: Plan) -> None:

@@ -47,6 +47,26 @@ class DefectClass(models.Model):
         return self.name
 
 
+class AcceptanceCriteria(models.Model):
+    """A version of a site's zones and severity rules; the latest is in force, none is changed."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    version = models.PositiveIntegerField()
+    zones = models.JSONField(help_text=_("Polygons in image pixels with their severity."))
+    rules = models.JSONField(help_text=_("Limits and the disposition beyond them."))
+    author = models.CharField(max_length=150)
+    reason = models.CharField(max_length=300)
+    set_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "version"], name="criteria_version_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.site_id}/{self.version}"
+
+
 class Label(models.Model):
     """What a capture shows, said by a person or brought along; superseded, never changed."""
 
@@ -110,6 +130,18 @@ class LabelWithdrawal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label_id} withdrawn"
+
+
+class Exclusion(models.Model):
+    """An inspection whose images no later dataset version takes; never lifted."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT)
+    inspection = models.OneToOneField(Inspection, on_delete=models.PROTECT)
+    reason = models.CharField(max_length=300)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.inspection_id}: {self.reason}"
 
 
 class Annotation(models.Model):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from governance.access import Actor
 from governance.roles import Capability
+from labeling import criteria
 from labeling.datasets import new_labels
-from labeling.models import Dataset, DatasetVersion, Split
+from labeling.models import AcceptanceCriteria, Dataset, DatasetVersion, Split
 from traceability.refusals import Unknown
 
 VERSIONS_SHOWN = 20
@@ -81,3 +83,16 @@ def _row(version: DatasetVersion) -> VersionRow:
         of = version.counts.get(split.value, {})
         rows.append((split.value, of.get("samples", 0), of.get("good", 0), of.get("defect", 0)))
     return VersionRow(version=version, splits=rows)
+
+
+def criteria_of(actor: Actor) -> list[dict[str, Any]]:
+    """Every version of the criteria of the actor's sites, the newest first."""
+    rows = AcceptanceCriteria.objects.filter(actor.within(Capability.SEE_POLICIES, line=None))
+    shown: list[dict[str, Any]] = []
+    in_force: set[int] = set()
+    for row in rows.select_related("site").order_by("site__code", "-version"):
+        is_in_force = row.site_id not in in_force
+        in_force.add(row.site_id)
+        held = criteria.of_row(row) if is_in_force else None
+        shown.append({"row": row, "is_in_force": is_in_force, "criteria": held})
+    return shown

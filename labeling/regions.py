@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -16,6 +16,10 @@ Point = tuple[float, float]
 # What a pointer may miss the image's edge by and still mean the edge, in pixels.
 SLACK: Final = 1.0
 MOST_POINTS: Final = 2000
+FARTHEST: Final = 1e9
+# Of one unit, over all its views.
+MOST_REGIONS: Final = 1000
+MOST_POINTS_TOGETHER: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,27 @@ class Region:
         return replace(self, polygon=points)
 
 
+def read_all(rows: Sequence[Mapping[str, Any]]) -> tuple[Region, ...]:
+    """All that was drawn of a unit; Invalid for more than can be held to the acceptance criteria
+    while the unit waits."""
+    regions = tuple(
+        Region.read(
+            defect_class=row["label"],
+            view=row["view"],
+            box=row.get("box"),
+            polygon=row.get("polygon"),
+        )
+        for row in rows
+    )
+    points = sum(len(region.polygon or ()) for region in regions)
+    if points > MOST_POINTS_TOGETHER:
+        raise Invalid(
+            _("All polygons together may have %(most)d points, these have %(points)d.")
+            % {"most": MOST_POINTS_TOGETHER, "points": points}
+        )
+    return regions
+
+
 def _read_box(numbers: Sequence[float]) -> tuple[float, float, float, float]:
     if len(numbers) != 4:
         raise Invalid(_("A box is four numbers: x, y, width, height."))
@@ -104,7 +129,8 @@ def _area(points: Sequence[Point]) -> float:
 def _finite(number: float) -> float:
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise Invalid(_("A region is made of numbers only."))
-    if not math.isfinite(number):
+    # Compared first: a whole number may be too large to become a float at all.
+    if not abs(number) <= FARTHEST or not math.isfinite(number):
         raise Invalid(_("A region is made of finite numbers only."))
     return float(number)
 

@@ -11,6 +11,7 @@ app_name = "labeling"
 urlpatterns = [
     path("datasets/", views.datasets, name="datasets"),
     path("datasets/<slug:slug>/publish/", views.publish, name="publish"),
+    path("criteria/", views.acceptance_criteria, name="criteria"),
 ]
 
 api_urls = [

@@ -25,6 +25,14 @@ def datasets(request: HttpRequest) -> HttpResponse:
     return render(request, "labeling/datasets.html", {"rows": rows})
 
 
+@require_safe
+@page(Capability.SEE_POLICIES)
+def acceptance_criteria(request: HttpRequest) -> HttpResponse:
+    """Every version of the actor's sites, the newest first; the one in force in full."""
+    shown = presentation.criteria_of(actor_from(request))
+    return render(request, "labeling/criteria.html", {"versions": shown})
+
+
 @require_POST
 @page(Capability.PUBLISH_DATASETS)
 def publish(request: HttpRequest, slug: str) -> HttpResponse:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from django.db.models import Model
@@ -11,6 +11,8 @@ from django.utils.translation import gettext as _
 
 from governance.audit import Trail
 from mes_integration.models import WriteBack
+from mes_integration.moments import moment
+from mes_integration.targets import targets_of
 from traceability.identifiers import new_id
 from traceability.inserts import insert_all
 from traceability.models import DeciderKind, Disposition
@@ -35,12 +37,13 @@ def enqueue_all(
     dispositions: Sequence[Disposition],
     due_at: datetime,
     nameplates: Mapping[int, Nameplate] | None = None,
+    without: Collection[str] = (),
 ) -> list[WriteBack]:
-    """One PENDING row for each disposition, not sent before `due_at`; in the order given.
+    """One PENDING row for each disposition and target, not sent before `due_at`; in that order.
 
     Two statements at most, whatever the number: one to load what the dispositions came
     without, one to insert. `nameplates`, by inspection, spare the first (the dispositions must
-    come with their model versions then).
+    come with their model versions then). Targets in `without` are not told: they said it.
     """
     plates = dict(nameplates or {})
     unknown = [d for d in dispositions if d.inspection_id not in plates]
@@ -49,37 +52,50 @@ def enqueue_all(
         found = loaded.get(disposition.pk, disposition)
         plates[disposition.inspection_id] = Nameplate.of(found.inspection)
     rows = [
-        _write_back(
-            loaded.get(given.pk, given), plates[given.inspection_id], at=trail.at, due_at=due_at
-        )
+        _write_back(loaded.get(given.pk, given), plate, target, at=trail.at, due_at=due_at)
         for given in dispositions
+        for plate in [plates[given.inspection_id]]
+        for target in targets_of(plate.site)
+        if target not in without
     ]
     insert_all(rows)
-    for row, disposition in zip(rows, dispositions, strict=True):
+    for row in rows:
         trail.add(
             "write_back.enqueue",
             subject_kind="unit",
-            subject=plates[disposition.inspection_id].serial,
+            subject=row.payload["data"]["unit"]["serial"],
             site_id=row.site_id,
-            detail={"write_back": str(row.uuid), "revision": row.revision},
+            detail={
+                "write_back": str(row.uuid),
+                "revision": row.revision,
+                "target": row.target,
+            },
         )
     return rows
 
 
 def withdraw(*, trail: Trail, disposition: Disposition) -> None:
     """Keep a disposition from leaving; Conflict once it is due or on its way."""
-    withdrawn = WriteBack.objects.filter(
-        disposition=disposition, state=WriteBack.State.PENDING, due_at__gte=trail.at
-    ).update(state=WriteBack.State.WITHDRAWN, settled_at=trail.at)
-    if not withdrawn:
-        raise Conflict(_("This disposition is already on its way to the MES."), code="undo_closed")
-    trail.add(
-        "write_back.withdraw",
-        subject_kind="unit",
-        subject=disposition.unit.serial,
-        site_id=disposition.site_id,
-        detail={"revision": disposition.revision},
+    rows = WriteBack.objects.filter(disposition=disposition)
+    withdrawn = rows.filter(state=WriteBack.State.PENDING, due_at__gte=trail.at).update(
+        state=WriteBack.State.WITHDRAWN, settled_at=trail.at
     )
+    # Under way to one of its targets, it stands for all; the transaction undoes the others.
+    left = list(rows.order_by("pk").values_list("uuid", "target", "state"))
+    if not withdrawn or any(state != WriteBack.State.WITHDRAWN for _uuid, _target, state in left):
+        raise Conflict(_("This disposition is already on its way to the MES."), code="undo_closed")
+    for uuid, target, _state in left:
+        trail.add(
+            "write_back.withdraw",
+            subject_kind="unit",
+            subject=disposition.unit.serial,
+            site_id=disposition.site_id,
+            detail={
+                "revision": disposition.revision,
+                "target": target,
+                "write_back": str(uuid),
+            },
+        )
 
 
 def _loaded(dispositions: Sequence[Disposition]) -> dict[int, Disposition]:
@@ -103,7 +119,7 @@ def _has(row: Model, path: str) -> bool:
 
 
 def _write_back(
-    disposition: Disposition, plate: Nameplate, *, at: datetime, due_at: datetime
+    disposition: Disposition, plate: Nameplate, target: str, *, at: datetime, due_at: datetime
 ) -> WriteBack:
     uuid = new_id()
     return WriteBack(
@@ -111,6 +127,7 @@ def _write_back(
         site_id=disposition.site_id,
         unit_id=disposition.unit_id,
         disposition=disposition,
+        target=target,
         revision=disposition.revision,
         payload=_payload(disposition, plate, key=str(uuid), at=at),
         enqueued_at=at,
@@ -127,7 +144,7 @@ def _payload(
         "id": key,
         "source": f"urn:loupe:site:{plate.site}",
         "type": EVENT_TYPE,
-        "time": _moment(at),
+        "time": moment(at),
         "subject": f"{plate.site}/{plate.line}/{plate.serial}",
         "data": {
             "unit": {
@@ -143,7 +160,7 @@ def _payload(
             "disposition": str(disposition.kind),
             "nonconformities": disposition.nonconformities,
             "decided_by": _decided_by(disposition),
-            "decided_at": _moment(disposition.decided_at),
+            "decided_at": moment(disposition.decided_at),
             "policy_version": disposition.policy_version,
             "model": _model(disposition),
             "concession": disposition.concession,
@@ -159,7 +176,3 @@ def _decided_by(disposition: Disposition) -> dict[str, str]:
 def _model(disposition: Disposition) -> dict[str, str] | None:
     model = disposition.model_version
     return {"name": model.name, "version": model.version} if model else None
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,131 +18,31 @@ from rest_framework.views import APIView
 
 from governance.access import Actor, actor_from, site_for
 from governance.roles import Capability
-from labeling.regions import Region
-from review import bodies, decisions, queue
-from review.decisions import Verdict
+from labeling.regions import read_all
+from review import bodies, controls, decisions, escalations, queue
+from review.api_shapes import (
+    KEY,
+    SITE,
+    ClaimRequest,
+    DecisionRequest,
+    DecisionShape,
+    EscalateRequest,
+    HeartbeatAnswer,
+    HeartbeatRequest,
+    OneTask,
+    QueueShape,
+    ReleaseRequest,
+    SkipRequest,
+    Tasks,
+)
+from review.claimed import ClaimedTask
+from review.line import call_api, calls
 from review.models import Answer, Decision
 from review.presentation import tasks_as_json
-from review.queue import MOST_AT_ONCE, Lease
+from review.queue import Lease
+from review.verdicts import Verdict
 from traceability.models import DispositionKind
 from traceability.refusals import Invalid
-
-KEY = OpenApiParameter(
-    "Idempotency-Key", str, OpenApiParameter.HEADER, required=True, description="One per verdict."
-)
-SITE = OpenApiParameter("site", str, description="Site code; the first of yours when left out.")
-
-
-class ClaimRequest(serializers.Serializer[Any]):
-    site = serializers.CharField(required=False, allow_null=True, max_length=64)
-    count = serializers.IntegerField(min_value=1, max_value=MOST_AT_ONCE, default=1)
-
-
-class ViewShape(serializers.Serializer[Any]):
-    capture = serializers.UUIDField()
-    view = serializers.CharField()
-    width = serializers.IntegerField(help_text="pixels")
-    height = serializers.IntegerField(help_text="pixels")
-    image_url = serializers.CharField(help_text="short-lived, same origin")
-    score = serializers.FloatField()
-    captured_at = serializers.DateTimeField()
-    quality = serializers.DictField()
-    regions = serializers.ListField(child=serializers.DictField())
-
-
-class TaskShape(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    fence = serializers.IntegerField()
-    lease_expires_in = serializers.FloatField(help_text="seconds")
-    kind = serializers.CharField()
-    question = serializers.CharField()
-    deadline = serializers.DateTimeField()
-    opened_at = serializers.DateTimeField()
-    is_escalated = serializers.BooleanField()
-    unit = serializers.DictField()
-    station = serializers.DictField()
-    score = serializers.FloatField(help_text="calibrated probability of a defect, 0-1")
-    policy = serializers.DictField()
-    defect_class = serializers.CharField(allow_null=True)
-    model = serializers.DictField()
-    views = ViewShape(many=True)
-    history = serializers.ListField(child=serializers.DictField())
-
-
-class Tasks(serializers.Serializer[Any]):
-    tasks = TaskShape(many=True)
-
-
-class OneTask(serializers.Serializer[Any]):
-    task = TaskShape()
-
-
-class RegionShape(serializers.Serializer[Any]):
-    label = serializers.CharField(max_length=64)  # type: ignore[assignment]  # the contract's name
-    view = serializers.CharField(required=False, default="main", max_length=64)
-    box = serializers.ListField(
-        child=serializers.FloatField(), min_length=4, max_length=4, required=False
-    )
-    polygon = serializers.ListField(
-        child=serializers.ListField(child=serializers.FloatField(), min_length=2, max_length=2),
-        min_length=3,
-        required=False,
-    )
-
-
-class DecisionRequest(serializers.Serializer[Any]):
-    fence = serializers.IntegerField(min_value=1)
-    answer = serializers.ChoiceField(Answer.choices)
-    disposition = serializers.ChoiceField(DispositionKind.choices)
-    defect_class = serializers.CharField(
-        required=False, allow_null=True, allow_blank=True, max_length=64
-    )
-    comment = serializers.CharField(required=False, allow_blank=True, max_length=1000, default="")
-    regions = RegionShape(many=True, required=False, default=list)
-    seconds = serializers.FloatField(required=False, allow_null=True, min_value=0)
-
-
-class DecisionShape(serializers.Serializer[Any]):
-    decision = serializers.UUIDField()
-    undo_seconds = serializers.FloatField()
-    undo_until = serializers.DateTimeField()
-    disposition = serializers.CharField()
-    revision = serializers.IntegerField()
-
-
-class SkipRequest(serializers.Serializer[Any]):
-    fence = serializers.IntegerField(min_value=1)
-    reason = serializers.CharField(max_length=300)
-
-
-class EscalateRequest(serializers.Serializer[Any]):
-    fence = serializers.IntegerField(min_value=1)
-    comment = serializers.CharField(max_length=1000, required=False, allow_blank=True, default="")
-
-
-class ReleaseRequest(serializers.Serializer[Any]):
-    fence = serializers.IntegerField(min_value=1)
-
-
-class HeldLease(serializers.Serializer[Any]):
-    task = serializers.UUIDField()
-    fence = serializers.IntegerField(min_value=1)
-
-
-class HeartbeatRequest(serializers.Serializer[Any]):
-    leases = HeldLease(many=True, max_length=16)  # type: ignore[call-arg]  # the list's own
-
-
-class HeartbeatAnswer(serializers.Serializer[Any]):
-    kept = serializers.ListField(child=serializers.UUIDField())
-    lost = serializers.ListField(child=serializers.UUIDField())
-
-
-class QueueShape(serializers.Serializer[Any]):
-    waiting = serializers.IntegerField(help_text="stops counting at 1000")
-    oldest_deadline = serializers.DateTimeField(allow_null=True)
-    oldest_opened_at = serializers.DateTimeField(allow_null=True)
-    decided_today = serializers.IntegerField()
 
 
 class BenchView(APIView):
@@ -176,7 +77,16 @@ class Claims(BenchView):
         asked = self.read(ClaimRequest, request)
         actor, at = self.actor(request), timezone.now()
         site = site_for(actor, Capability.REVIEW, asked.get("site"))
-        tasks = queue.claim(actor=actor, site=site, count=asked["count"], lease=self.lease(), at=at)
+        count, lease = asked["count"], self.lease()
+        tasks: list[ClaimedTask] = []
+        if asked["prefer"]:
+            tasks = queue.claim_these(
+                actor=actor, site=site, tasks=asked["prefer"], count=count, lease=lease, at=at
+            )
+        if len(tasks) < count:
+            left = count - len(tasks)
+            fresh = queue.claim(actor=actor, site=site, count=left, lease=lease, at=at)
+            tasks += controls.slip_in(actor=actor, tasks=fresh, lease=lease, at=at)
         shown = tasks_as_json(tasks, lease_s=settings.LOUPE.lease_s, at=at)
         return Response({"tasks": shown})
 
@@ -191,12 +101,7 @@ class TaskDecision(BenchView):
         operation_id="decide_task",
     )
     def post(self, request: Request, task_id: UUID) -> Response:
-        key = request.headers.get("Idempotency-Key", "")
-        if not 8 <= len(key) <= 64:
-            raise Invalid(
-                _("Send an Idempotency-Key header of 8 to 64 characters, a new one per verdict."),
-                code="key_missing",
-            )
+        key = key_of(request)
         said = self.read(DecisionRequest, request)
         at = timezone.now()
         recorded = decisions.decide(
@@ -208,8 +113,18 @@ class TaskDecision(BenchView):
             at=at,
         )
         code = status.HTTP_200_OK if recorded.is_replay else status.HTTP_201_CREATED
-        left = max(0.0, (recorded.decision.undo_until - at).total_seconds())
-        return Response(_decision(recorded.decision, left), status=code)
+        return Response(decision_as_json(recorded.decision, at=at), status=code)
+
+
+def key_of(request: Request) -> str:
+    """The request's Idempotency-Key; Invalid without one."""
+    key: str = request.headers.get("Idempotency-Key", "")
+    if not (8 <= len(key) <= 64 and key.isascii() and key.isprintable()):
+        raise Invalid(
+            _("Send an Idempotency-Key header of 8 to 64 characters, a new one per verdict."),
+            code="key_missing",
+        )
+    return key
 
 
 def _verdict(said: dict[str, Any]) -> Verdict:
@@ -219,23 +134,28 @@ def _verdict(said: dict[str, Any]) -> Verdict:
         defect_class=said.get("defect_class") or "",
         comment=said["comment"],
         seconds=said.get("seconds"),
-        regions=tuple(
-            Region.read(
-                defect_class=r["label"], view=r["view"], box=r.get("box"), polygon=r.get("polygon")
-            )
-            for r in said["regions"]
-        ),
+        images_seen=said.get("images"),
+        concession=said.get("concession") or "",
+        regions=read_all(said["regions"]),
     )
 
 
-def _decision(decision: Decision, undo_seconds: float) -> dict[str, Any]:
+def decision_as_json(decision: Decision, *, at: datetime) -> dict[str, Any]:
+    """A verdict as it is answered to who gave it."""
     return {
         "decision": str(decision.uuid),
-        "undo_seconds": undo_seconds,
+        "undo_seconds": max(0.0, (decision.undo_until - at).total_seconds()),
         "undo_until": decision.undo_until.isoformat(),
-        "disposition": decision.disposition.kind,
-        "revision": decision.disposition.revision,
+        "disposition": decision.disposition.kind if decision.disposition else None,
+        "revision": decision.disposition.revision if decision.disposition else None,
+        "why": _why(decision),
+        "control": asdict(told) if (told := controls.reveal(decision)) else None,
     }
+
+
+def _why(decision: Decision) -> str:
+    became = decision.disposition
+    return became.reason if became and became.kind != decision.disposition_kind else ""
 
 
 class DecisionUndo(BenchView):
@@ -323,5 +243,8 @@ class Queue(BenchView):
                 "oldest_deadline": figures.oldest_deadline,
                 "oldest_opened_at": figures.oldest_opened_at,
                 "decided_today": decisions.decided_today(actor=actor, at=at),
+                "answers": escalations.unseen(actor=actor, at=at),
+                "held": queue.held_by(actor=actor),
+                "calls": call_api.as_json(actor, calls.open_for(actor, site)),
             }
         )

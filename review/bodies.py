@@ -6,13 +6,17 @@ everything else (an odd type, blanks to trim, a mistake to explain) is the seria
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from labeling.regions import FARTHEST, MOST_REGIONS
 from review.models import Answer
 from traceability.models import DispositionKind
 
 Check = Callable[[Any], bool]
+# What is no text to a database: the serializer refuses it in words.
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 
 def read(name: str, body: object) -> dict[str, Any] | None:
@@ -42,7 +46,7 @@ def _text(most: int, *, least: int = 0, optional: bool = False) -> Check:
             isinstance(value, str)
             and least <= len(value) <= most
             and value == value.strip()
-            and "\0" not in value
+            and not _UNSTORABLE.search(value)
         )
 
     return check
@@ -56,10 +60,39 @@ def _seconds(value: object) -> bool:
     return value is None or (type(value) in {int, float} and 0 <= float(str(value)) < 1e9)
 
 
+def _regions(value: object) -> bool:
+    # What a region means is for Region.read to judge; here only that it has its shape.
+    return isinstance(value, list) and len(value) <= MOST_REGIONS and all(map(_region, value))
+
+
+def _region(value: object) -> bool:
+    if not isinstance(value, dict) or len(value) != 3 or not (_name(value.get("label"))):
+        return False
+    if not _name(value.get("view")):
+        return False
+    if "box" in value:
+        return _numbers(value["box"], 4)
+    points = value.get("polygon")
+    return isinstance(points, list) and all(_numbers(point, 2) for point in points)
+
+
+def _numbers(value: object, count: int) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == count
+        and all(type(number) in {int, float} and abs(number) <= FARTHEST for number in value)
+    )
+
+
+_name: Final = _text(64, least=1)
 _KNOWN: Final[Mapping[str, tuple[Mapping[str, Check], Mapping[str, Any]]]] = {
     "ClaimRequest": (
-        {"site": _text(64, least=1, optional=True), "count": _whole(1, 4)},
-        {"count": 1},
+        {
+            "site": _text(64, least=1, optional=True),
+            "count": _whole(1, 4),
+            "prefer": lambda value: value == [],
+        },
+        {"count": 1, "prefer": []},
     ),
     "DecisionRequest": (
         {
@@ -68,9 +101,10 @@ _KNOWN: Final[Mapping[str, tuple[Mapping[str, Check], Mapping[str, Any]]]] = {
             "disposition": _one_of(DispositionKind.values),
             "defect_class": _text(64, optional=True),
             "comment": _text(1000),
-            # Drawn regions are rare, and have much to check.
-            "regions": lambda value: value == [],
+            "concession": _text(1000),
+            "regions": _regions,
             "seconds": _seconds,
+            "images": _whole(0, 10_000),
         },
         {"comment": "", "regions": []},
     ),

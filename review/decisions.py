@@ -2,69 +2,62 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, cast
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, IntegrityError
+from django.db import IntegrityError
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from governance import audit
 from governance.access import Actor
 from governance.audit import Trail
-from governance.roles import Capability
 from labeling import annotations as labels
-from labeling import catalogue
-from labeling.models import DefectClass, Label
-from labeling.regions import Region
-from review import dispositions, queue
+from labeling.models import Label
+from review import (
+    adjudication,
+    approvals,
+    dispositions,
+    escalations,
+    queue,
+    second_persons,
+    verdicts,
+)
 from review.claimed import ClaimedTask
+from review.dispositions import Draft
 from review.models import (
     Answer,
     Decision,
     DecisionWithdrawal,
+    LotMember,
     ReviewTask,
     Skip,
     TaskKind,
+    TaskPurpose,
     TaskState,
 )
 from review.queue import Lease
+from review.rulings import Ruling
+from review.second_persons import Waits
+from review.taking import Taken, take
 from review.transitions import check_disposition, check_transition
-from traceability import nameplates
+from review.verdicts import Verdict
 from traceability.inserts import insert_all
 from traceability.models import (
     DeciderKind,
     Disposition,
     DispositionKind,
-    Inspection,
-    ModelVersion,
 )
-from traceability.nameplates import Nameplate
 from traceability.refusals import Conflict, Invalid, Unknown
-from traceability.statements import prepared
 
 
 class UndoClosed(Conflict):
     """The window has passed, or the MES has already been told."""
 
     code = "undo_closed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What the inspector says; `seconds` from first sight to the key."""
-
-    answer: Answer
-    disposition: DispositionKind
-    defect_class: str = ""
-    comment: str = ""
-    seconds: float | None = None
-    regions: Sequence[Region] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +76,31 @@ def decide(
     key: str,
     undo_window: timedelta,
     at: datetime,
+    bulk: int | None = None,
+    pressed: Mapping[str, Any] | None = None,
 ) -> Recorded:
     """Record a verdict once. `key` names the request: repeated with the same body it answers the
-    same, with another body it is refused. Raises LeaseLost on a stale fence.
+    same, with another body it is refused. `bulk`: the lot review it is a part of; `pressed`: what a
+    tablet says of the press, for the record. Raises LeaseLost on a stale fence.
     """
-    check_disposition(verdict.answer, verdict.disposition)
-    digest = _digest(held, verdict)
+    # Whether a defect is within the limits is known when the task is.
+    check_disposition(
+        verdict.answer,
+        verdict.disposition,
+        is_within_limits=True,
+        is_concession=bool(verdict.concession),
+    )
+    digest = verdicts.digest(held, verdict)
     # A new verdict is what comes nearly always. A repeated one finds its task closed, or runs
     # into the unique key where it names another task; only then is the earlier one looked up.
     try:
         with audit.recorded(actor=actor, at=at) as trail:
-            taken = _take(actor, held)
+            taken = take(actor, held)
             if taken is None:
                 trail.nothing_changed()
             else:
-                decision = _record(trail, taken, verdict, key, digest, undo_window)
+                asked = _Asked(key, digest, undo_window, bulk, pressed or {})
+                decision = _record(trail, taken, verdict, asked)
                 return Recorded(decision, is_replay=False)
     except IntegrityError as error:
         if "idempotency_key" not in str(error):
@@ -107,145 +110,146 @@ def decide(
     raise queue.why_lost(actor, held)
 
 
-# Closes the task if, and only if, the fence and the holder are still the ones claimed, and brings
-# what the verdict is recorded with. A lease that has run out still counts while nobody else has
-# taken the task. The unit is locked: its disposition follows in the next statement.
-TAKE: Final = f"""
-WITH taken AS (
-    UPDATE review_reviewtask t SET state = 'DECIDED', holder_id = NULL, lease_expires_at = NULL
-    WHERE t.uuid = %(task)s AND t.fence = %(fence)s AND t.holder_id = %(holder)s
-      AND t.state = 'LEASED'
-      AND (t.site_id = ANY(%(sites)s) OR (t.site_id, t.line_id) IN
-          (SELECT * FROM unnest(%(line_sites)s::bigint[], %(lines)s::bigint[])))
-    RETURNING t.*
-)
-SELECT t.id, t.uuid, t.fence, t.defect_class, t.policy_version, t.inclusion_probability,
-    i.id, i.uuid, i.site_id, i.line_id, i.station_id, i.unit_id, i.external_id,
-    i.views_expected, i.opened_at, i.settled_at,
-    m.id, m.site_id, m.name, m.version, m.package_arn, m.first_seen_at,
-    {nameplates.COLUMNS}
-FROM taken t
-JOIN traceability_inspection i ON i.id = t.inspection_id
-JOIN traceability_unit u ON u.id = t.unit_id
-LEFT JOIN LATERAL (
-    SELECT p.model_version_id FROM traceability_capture c
-    JOIN traceability_prediction p ON p.capture_id = c.id
-    WHERE c.inspection_id = t.inspection_id ORDER BY p.score DESC, p.id DESC LIMIT 1
-) worst ON true
-LEFT JOIN traceability_modelversion m ON m.id = worst.model_version_id
-FOR UPDATE OF u
-"""  # noqa: S608  # constants only
-_INSPECTION: Final = (
-    *("id", "uuid", "site_id", "line_id", "station_id", "unit_id", "external_id"),
-    *("views_expected", "opened_at", "settled_at"),
-)
-_MODEL: Final = ("id", "site_id", "name", "version", "package_arn", "first_seen_at")
-
-
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    """The task just closed and what its verdict is recorded with."""
+class _Asked:
+    """How a verdict was asked for, beside what it says."""
 
-    pk: int
-    uuid: UUID
-    fence: int
-    defect_class: str
-    policy_version: int
-    inclusion_probability: float
-    inspection: Inspection
-    model_version: ModelVersion | None
-    nameplate: Nameplate
+    key: str
+    digest: str
+    undo_window: timedelta
+    bulk: int | None
+    pressed: Mapping[str, Any]
 
 
-def _take(actor: Actor, held: Lease) -> _Taken | None:
-    scopes = actor.scopes_for(Capability.REVIEW)
-    values: dict[str, Any] = {
-        "task": held.task,
-        "fence": held.fence,
-        "holder": actor.user_id,
-        "sites": [s.site_id for s in scopes if s.line_id is None],
-        "line_sites": [s.site_id for s in scopes if s.line_id is not None],
-        "lines": [s.line_id for s in scopes if s.line_id is not None],
-    }
-    with prepared() as cursor:
-        cursor.execute(TAKE, values)
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    inspection, model, plate = row[6:16], row[16:22], row[22:]
-    pk, uuid, fence, code, policy_version, chance = row[:6]
-    return _Taken(
-        pk=pk,
-        uuid=uuid,
-        fence=fence,
-        defect_class=code,
-        policy_version=policy_version,
-        inclusion_probability=chance,
-        inspection=Inspection.from_db(DEFAULT_DB_ALIAS, _INSPECTION, inspection),
-        model_version=(
-            ModelVersion.from_db(DEFAULT_DB_ALIAS, _MODEL, model) if model[0] is not None else None
-        ),
-        nameplate=Nameplate.read(plate),
-    )
-
-
-def _record(
-    trail: Trail,
-    task: _Taken,
-    verdict: Verdict,
-    key: str,
-    digest: str,
-    undo_window: timedelta,
-) -> Decision:
-    undo_until = trail.at + undo_window
+def _record(trail: Trail, task: Taken, verdict: Verdict, how: _Asked) -> Decision:
+    undo_until = trail.at + how.undo_window
+    if task.purpose is TaskPurpose.CONTROL:
+        # Its truth is told with the answer: there is nothing to take back.
+        undo_until = trail.at
     site_id = task.inspection.site_id
-    defect = _defect_class(task, verdict)
+    _check_may_say(trail.actor, task, verdict)
+    defect = verdicts.defect_of(task, verdict)
     code = defect.code if defect else ""
-    [disposition] = dispositions.dispose_all(
+    moves_unit = task.purpose in queue.STOPPING
+    ruling = verdicts.ruled(trail.actor, task, verdict, defect)
+    waits = _waits_for(trail, task, ruling) if moves_unit else None
+    if moves_unit and ruling.is_concession and not task.is_free:
+        _check_can_be_conceded(trail, verdicts.draft(trail, task, verdict, defect, ruling))
+    ruling = approvals.held(ruling, waits.kind if waits else None)
+    disposed = dispositions.dispose_all(
         trail=trail,
-        drafts=[_draft(trail, task, verdict, defect)],
+        drafts=[verdicts.draft(trail, task, verdict, defect, ruling)] if moves_unit else [],
         due_at=undo_until,
         units_are_locked=True,
     )
+    _check_conceded(ruling, disposed)
     decision = Decision(
         site_id=site_id,
         task_id=task.pk,
         fence=task.fence,
         answer=verdict.answer,
         disposition_kind=verdict.disposition,
-        disposition=disposition,
+        disposition=disposed[0] if disposed else None,
         defect_class=code,
+        bulk_id=how.bulk,
         comment=verdict.comment,
         seconds=verdict.seconds,
         decided_by_id=cast(int, trail.actor.user_id),
         decided_at=trail.at,
         undo_until=undo_until,
-        idempotency_key=key,
-        request_sha256=digest,
+        idempotency_key=how.key,
+        request_sha256=how.digest,
     )
     insert_all([decision])
-    _label(trail, task, verdict, code, decision)
-    if verdict.answer is Answer.INCONCLUSIVE:
-        _hand_on(trail, task)
+    # A unit that is scrapped already stays so, whoever would agree.
+    if waits is not None and disposed[0].kind == DispositionKind.HOLD:
+        reason = verdict.concession or verdict.comment
+        approvals.ask(
+            trail=trail,
+            task=task,
+            decision=decision,
+            kind=waits.kind,
+            policy_version=waits.policy_version,
+            reason=reason,
+        )
+    if moves_unit:
+        _label(trail, task, verdict, code, decision)
+        if verdict.answer is Answer.INCONCLUSIVE:
+            _hand_on(trail, task, verdict.comment)
+    adjudication.follow(
+        trail=trail,
+        decision=decision,
+        inspection=task.inspection,
+        purpose=task.purpose,
+        wants_second=task.wants_second,
+    )
+    _note(trail, task, decision, how.pressed)
+    return decision
+
+
+def _waits_for(trail: Trail, task: Taken, ruling: Ruling) -> Waits | None:
+    """What of this ruling waits for a second person. A lead who decides between two verdicts
+    overtakes what one of them had asked for."""
+    if task.purpose is TaskPurpose.ADJUDICATION:
+        words = _("A lead has judged it since.")
+        approvals.overtake(trail=trail, inspections=[task.inspection.pk], words=words)
+    return second_persons.waits_for(task=task, ruling=ruling, at=trail.at)
+
+
+def _check_can_be_conceded(trail: Trail, draft: Draft) -> None:
+    """A part in rework is released by later images alone; nobody is asked to approve otherwise."""
+    comes_to = dispositions.foreseen(draft, at=trail.at)
+    if comes_to.is_too_old:
+        raise Invalid(comes_to.reason)
+
+
+def _check_conceded(ruling: Ruling, disposed: Sequence[Disposition]) -> None:
+    """Released later, by the answer to another question, the part would be used without its
+    concession being told to anybody."""
+    if not ruling.is_concession or ruling.kind is not DispositionKind.ACCEPT or not disposed:
+        return
+    if disposed[0].kind == DispositionKind.HOLD:
+        raise Invalid(_("Another question about this unit is open. It is answered first."))
+
+
+def _note(trail: Trail, task: Taken, decision: Decision, pressed: Mapping[str, Any]) -> None:
     trail.add(
         "task.decide",
         subject_kind="task",
         subject=task.uuid,
-        site_id=site_id,
+        site_id=decision.site_id,
         detail={
-            "answer": verdict.answer,
-            "disposition": verdict.disposition,
-            "defect_class": code,
+            "answer": decision.answer,
+            "disposition": decision.disposition_kind,
+            "defect_class": decision.defect_class,
             "fence": task.fence,
+            **({"purpose": task.purpose} if task.purpose is not TaskPurpose.FIRST else {}),
+            **({"bulk": decision.bulk_id} if decision.bulk_id is not None else {}),
+            **({"pressed": pressed} if pressed else {}),
         },
-        reason=verdict.comment,
+        reason=decision.comment,
     )
-    return decision
 
 
-def _hand_on(trail: Trail, task: _Taken) -> None:
+def _check_may_say(actor: Actor, task: Taken, verdict: Verdict) -> None:
+    adjudication.check_is_another(
+        user_id=actor.user_id,
+        inspection_id=task.inspection.pk,
+        purpose=task.purpose,
+        wants_second=task.wants_second,
+    )
+    verdicts.check_says_what(task, verdict)
+
+
+def _hand_on(trail: Trail, task: Taken, comment: str) -> None:
     """What an inspector cannot tell goes to a lead, and not to himself again."""
-    ReviewTask.objects.filter(pk=task.pk).update(state=TaskState.QUEUED, is_escalated=True)
+    site_id = task.inspection.site_id
+    escalations.note(
+        trail=trail, site_id=site_id, task_id=task.pk, fence=task.fence, comment=comment
+    )
+    ReviewTask.objects.filter(pk=task.pk).update(
+        state=TaskState.QUEUED, is_escalated=True, reserved_for=None, reserved_until=None
+    )
     Skip.objects.bulk_create(
         [
             Skip(
@@ -260,38 +264,7 @@ def _hand_on(trail: Trail, task: _Taken) -> None:
     )
 
 
-def _defect_class(task: _Taken, verdict: Verdict) -> DefectClass | None:
-    if verdict.answer is not Answer.CONFIRMED:
-        return None
-    code = verdict.defect_class or task.defect_class
-    if not code:
-        raise Invalid(_("Say which defect it is."))
-    return catalogue.find(site_id=task.inspection.site_id, code=code)
-
-
-def _draft(
-    trail: Trail, task: _Taken, verdict: Verdict, defect: DefectClass | None
-) -> dispositions.Draft:
-    nonconformities = []
-    if defect is not None:
-        count = max(1, sum(1 for r in verdict.regions if r.defect_class == defect.code))
-        nonconformities = [
-            {"defect_class": defect.code, "severity": defect.severity, "count": count}
-        ]
-    return dispositions.Draft(
-        inspection=task.inspection,
-        kind=verdict.disposition,
-        decider_kind=DeciderKind.INSPECTOR,
-        decider=trail.actor.badge,
-        policy_version=task.policy_version,
-        model_version=task.model_version,
-        nonconformities=nonconformities,
-        reason=verdict.comment[:300],
-        nameplate=task.nameplate,
-    )
-
-
-def _label(trail: Trail, task: _Taken, verdict: Verdict, code: str, decision: Decision) -> None:
+def _label(trail: Trail, task: Taken, verdict: Verdict, code: str, decision: Decision) -> None:
     if verdict.answer is Answer.INCONCLUSIVE:
         return
     is_defect = verdict.answer is Answer.CONFIRMED
@@ -308,28 +281,50 @@ def _label(trail: Trail, task: _Taken, verdict: Verdict, code: str, decision: De
     )
 
 
-def undo(*, actor: Actor, decision_id: UUID, lease: timedelta, at: datetime) -> ClaimedTask:
-    """Take a verdict back within its window: the task is this inspector's again, nothing is sent.
+def undo(
+    *,
+    actor: Actor,
+    decision_id: UUID,
+    lease: timedelta,
+    at: datetime,
+    tablet: int | None = None,
+) -> ClaimedTask:
+    """Take a verdict back within its window: the task is this inspector's again (or the tablet's he
+    works at, by its account), nothing is sent.
 
     The write-back's own row decides: once the relay has taken it, the window is closed.
     """
+    holder_id = tablet or actor.user_id
     with audit.recorded(actor=actor, at=at) as trail:
         decision = (
             Decision.objects.filter(uuid=decision_id, decided_by_id=actor.user_id)
-            .select_related("task", "disposition")
+            .select_related("task", "disposition", "withdrawal")
             .first()
         )
         if decision is None:
             raise Unknown(_("There is no such verdict of yours."))
         task = ReviewTask.objects.select_for_update().get(pk=decision.task_id)
+        if _is_taken_back(decision, task, holder_id):
+            # The answer to the first call was lost on its way.
+            trail.nothing_changed()
+            return queue.shown(task_id=task.pk)
         check_transition(TaskState(task.state), TaskState.LEASED)
+        if task.purpose == TaskPurpose.CONTROL:
+            raise UndoClosed(_("This was a control: its verdict is final."))
+        if _is_sample_of_a_lot(decision):
+            raise UndoClosed(
+                _("The lot was decided by this part, among others. Take the whole lot back.")
+            )
         if at > decision.undo_until or decision.fence != task.fence:
             raise UndoClosed(_("The time to take this verdict back has passed."))
+        approvals.take_back(trail=trail, decision=decision)
+        adjudication.take_back(trail=trail, task=task)
         standing = _withdraw(trail, decision)
-        task.state, task.holder_id, task.fence = TaskState.LEASED, actor.user_id, task.fence + 1
+        task.state, task.holder_id, task.fence = TaskState.LEASED, holder_id, task.fence + 1
         task.lease_expires_at = Now() + lease
         task.is_escalated = task.is_escalated and decision.answer != Answer.INCONCLUSIVE
         task.save(update_fields=["state", "holder", "fence", "lease_expires_at", "is_escalated"])
+        escalations.forget(task_id=task.pk, fence=decision.fence)
         _hold_again(trail, task, decision, standing)
         trail.add(
             "task.undo",
@@ -341,11 +336,31 @@ def undo(*, actor: Actor, decision_id: UUID, lease: timedelta, at: datetime) -> 
         return queue.shown(task_id=task.pk)
 
 
+def _is_taken_back(decision: Decision, task: ReviewTask, holder_id: int | None) -> bool:
+    """Whether this very undo was done before, and the task is still the inspector's by it."""
+    return (
+        hasattr(decision, "withdrawal")
+        and task.fence == decision.fence + 1
+        and (task.state, task.holder_id) == (TaskState.LEASED, holder_id)
+    )
+
+
+def _is_sample_of_a_lot(decision: Decision) -> bool:
+    """Whether others were decided in one action because of this verdict."""
+    return LotMember.objects.filter(
+        task=decision.task_id,
+        fence=decision.fence,
+        is_sample=True,
+        review__decided_at__isnull=False,
+        review__undone_at__isnull=True,
+    ).exists()
+
+
 def _hold_again(
     trail: Trail, task: ReviewTask, decision: Decision, standing: Disposition | None
 ) -> None:
     """Hold a unit that another verdict released because this one had been given."""
-    if standing is None or task.kind == TaskKind.AUDIT:
+    if standing is None or decision.disposition is None or task.kind == TaskKind.AUDIT:
         return
     is_later = standing.revision > decision.disposition.revision
     if is_later and standing.kind == DispositionKind.ACCEPT:
@@ -361,21 +376,15 @@ def _hold_again(
 
 
 def _withdraw(trail: Trail, decision: Decision) -> Disposition | None:
-    disposition = Disposition.objects.get(pk=decision.disposition_id)
-    try:
-        standing = dispositions.withdraw(trail=trail, disposition=disposition)
-    except Conflict as refusal:
-        raise UndoClosed(refusal.sentence) from refusal
+    standing = None
+    if decision.disposition is not None:
+        try:
+            standing = dispositions.withdraw(trail=trail, disposition=decision.disposition)
+        except Conflict as refusal:
+            raise UndoClosed(refusal.sentence) from refusal
     labels.withdraw(trail=trail, decision=decision.uuid)
     DecisionWithdrawal.objects.create(site_id=decision.site_id, decision=decision, at=trail.at)
     return standing
-
-
-def _digest(held: Lease, verdict: Verdict) -> str:
-    """What makes two requests the same request."""
-    said = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
-    body = {**said, "task": held.task, "fence": held.fence}
-    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _replayed(actor: Actor, key: str, digest: str) -> Recorded | None:

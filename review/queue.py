@@ -1,4 +1,4 @@
-"""The pull queue: open, claim with a lease, keep, give back, escalate, expire.
+"""The pull queue: open, claim with a lease, keep, give back, escalate.
 
 Leases are measured by the database's clock alone, so that no host's clock can hold or lose one.
 """
@@ -11,23 +11,25 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, Value
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from governance import audit
-from governance.access import Actor, system
+from governance.access import Actor
 from governance.audit import Trail
 from governance.roles import Capability
-from review import claimed, dispositions
+from review import claimed, escalations
 from review.claimed import ClaimedTask
-from review.models import ReviewTask, Skip, TaskKind, TaskState
+from review.models import Decision, ReviewTask, Skip, TaskKind, TaskPurpose, TaskState
 from review.transitions import check_transition
-from traceability.models import DeciderKind, DispositionKind, Inspection, Site
+from traceability.models import Inspection, Site
 from traceability.refusals import Conflict, Invalid, Refusal, Unknown
 from traceability.statements import prepared
 
 OPEN = (TaskState.QUEUED, TaskState.LEASED)
+# What a unit waits for; a second inspection or a control keeps none.
+STOPPING = (TaskPurpose.FIRST, TaskPurpose.ADJUDICATION)
 MOST_AT_ONCE = 4
 # Two tabs with all they look ahead; more would starve the colleagues.
 MOST_HELD = 8
@@ -54,14 +56,24 @@ class TaskDraft:
     inclusion_probability: float
     deadline: datetime
     severity: int
+    purpose: TaskPurpose = TaskPurpose.FIRST
+    is_blind: bool = False
+    wants_second: bool = False
+    control_rate: float = 0.0
+    is_escalated: bool = False
+    operators_until: datetime | None = None
+    second_for_scrap: bool = False
+    second_for_concession: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What a holder shows to keep or use a task."""
+    """What a holder shows to keep or use a task; `tablet`: the account of the tablet that holds it
+    for whoever works there, as against the actor himself."""
 
     task: UUID
     fence: int
+    tablet: int | None = None
 
 
 def open_tasks(*, trail: Trail, drafts: Sequence[TaskDraft]) -> list[ReviewTask]:
@@ -88,6 +100,11 @@ def _task(draft: TaskDraft, *, at: datetime) -> ReviewTask:
         inspection=inspection,
         unit_id=inspection.unit_id,
         kind=draft.kind,
+        purpose=draft.purpose,
+        is_blind=draft.is_blind,
+        wants_second=draft.wants_second,
+        control_rate=draft.control_rate,
+        is_escalated=draft.is_escalated,
         score=draft.score,
         defect_class=draft.defect_class,
         policy_version=draft.policy_version,
@@ -98,6 +115,10 @@ def _task(draft: TaskDraft, *, at: datetime) -> ReviewTask:
         deadline=draft.deadline,
         due=due_minute(draft.kind, draft.deadline),
         severity=draft.severity,
+        station_id=inspection.station_id,
+        operators_until=draft.operators_until,
+        second_for_scrap=draft.second_for_scrap,
+        second_for_concession=draft.second_for_concession,
     )
 
 
@@ -115,27 +136,51 @@ WITH picked AS (
     SELECT t.id FROM review_reviewtask t
     WHERE t.site_id = %(site)s
       AND t.state IN ('QUEUED', 'LEASED')
-      AND (t.state = 'QUEUED' OR t.lease_expires_at < clock_timestamp())
+      AND ({{free}})
       AND (%(every_line)s OR t.line_id = ANY(%(lines)s))
       AND (NOT t.is_escalated OR %(escalated)s OR t.line_id = ANY(%(escalated_lines)s))
       AND (SELECT count(*) FROM review_reviewtask h WHERE h.holder_id = %(holder)s
-           AND h.state = 'LEASED' AND h.lease_expires_at > clock_timestamp()) < {MOST_HELD}
+           AND h.state = 'LEASED' AND h.lease_expires_at > clock_timestamp(){{besides}})
+          < {MOST_HELD}
+      AND (t.reserved_for_id IS NULL OR t.reserved_for_id = %(holder)s
+           OR t.reserved_until < clock_timestamp())
+      AND (t.operators_until IS NULL OR t.operators_until < clock_timestamp())
       AND NOT EXISTS (
           SELECT 1 FROM review_skip s WHERE s.task_id = t.id AND s.inspector_id = %(holder)s)
-    ORDER BY t.due, t.severity, t.opened_at, t.id
+      AND (t.purpose = 'FIRST' OR NOT EXISTS (
+          SELECT 1 FROM review_decision d JOIN review_reviewtask o ON o.id = d.task_id
+          WHERE o.inspection_id = t.inspection_id AND d.decided_by_id = %(holder)s))
+      AND (t.purpose <> 'FIRST' OR NOT t.wants_second OR NOT EXISTS (
+          SELECT 1 FROM review_decision d JOIN review_reviewtask o ON o.id = d.task_id
+          WHERE o.inspection_id = t.inspection_id AND o.purpose = 'SECOND'
+          AND d.decided_by_id = %(holder)s))
+      AND (t.purpose <> 'CONTROL' OR t.holder_id = %(holder)s)
+    ORDER BY {{order}}
     LIMIT {{count}}
     FOR UPDATE OF t SKIP LOCKED
 ), claimed AS (
     UPDATE review_reviewtask t
     SET state = 'LEASED', holder_id = %(holder)s, fence = t.fence + 1,
-        lease_expires_at = clock_timestamp() + %(lease)s
+        lease_expires_at = clock_timestamp() + %(lease)s, leased_at = clock_timestamp()
     FROM picked WHERE t.id = picked.id
     RETURNING t.*
 )
 {claimed.SELECT.format(source="claimed")}
-ORDER BY t.due, t.severity, t.opened_at, t.id
+ORDER BY {{order}}
 """  # noqa: S608  # constants only
-CLAIM: Final = {count: _CLAIM.format(count=count) for count in range(1, MOST_AT_ONCE + 1)}
+_FREE: Final = "t.state = 'QUEUED' OR t.lease_expires_at < clock_timestamp()"
+_URGENT: Final = "t.due, t.severity, t.opened_at, t.id"
+CLAIM: Final = {
+    count: _CLAIM.format(count=count, free=_FREE, besides="", order=_URGENT)
+    for count in range(1, MOST_AT_ONCE + 1)
+}
+# What this person still holds counts as free: the tab that held it is gone, or is a copy of this.
+_CLAIM_THESE: Final = _CLAIM.format(
+    count="%(count)s",
+    free=f"t.uuid = ANY(%(these)s::uuid[]) AND ({_FREE} OR t.holder_id = %(holder)s)",
+    besides=" AND h.uuid <> ALL(%(these)s::uuid[])",
+    order="array_position(%(these)s::uuid[], t.uuid)",
+)
 
 
 def claim(
@@ -147,11 +192,26 @@ def claim(
     """
     if not 1 <= count <= MOST_AT_ONCE:
         raise Invalid(_("Claim 1 to %(most)d tasks at a time.") % {"most": MOST_AT_ONCE})
+    return _claim(CLAIM[count], _asked(actor, site, lease), actor=actor, at=at)
+
+
+def claim_these(
+    *, actor: Actor, site: Site, tasks: Sequence[UUID], count: int, lease: timedelta, at: datetime
+) -> list[ClaimedTask]:
+    """Up to `count` of these tasks, in this order: where an inspector stopped he goes on.
+
+    Left out is what is no longer open, not his to judge, or a colleague's by now.
+    """
+    values = {**_asked(actor, site, lease), "these": list(tasks), "count": count}
+    return _claim(_CLAIM_THESE, values, actor=actor, at=at)
+
+
+def _asked(actor: Actor, site: Site, lease: timedelta) -> dict[str, Any]:
     scopes = [s for s in actor.scopes_for(Capability.REVIEW) if s.site_id == site.pk]
     if not scopes or actor.user_id is None:
         raise Unknown(_("There is no such site for you."))
     leads = [s for s in actor.scopes_for(Capability.REVIEW_ESCALATED) if s.site_id == site.pk]
-    values: dict[str, Any] = {
+    return {
         "site": site.pk,
         "every_line": any(s.line_id is None for s in scopes),
         "lines": [s.line_id for s in scopes if s.line_id is not None],
@@ -160,9 +220,14 @@ def claim(
         "holder": actor.user_id,
         "lease": lease,
     }
+
+
+def _claim(
+    statement: str, values: dict[str, Any], *, actor: Actor, at: datetime
+) -> list[ClaimedTask]:
     with audit.recorded(actor=actor, at=at) as trail:
         with prepared() as cursor:
-            cursor.execute(CLAIM[count], values)
+            cursor.execute(statement, values)
             tasks = [claimed.read(row) for row in cursor.fetchall()]
         if not tasks:
             trail.nothing_changed()
@@ -196,6 +261,12 @@ def keep(
     return kept, lost
 
 
+def held_by(*, actor: Actor) -> list[UUID]:
+    """What is leased to this actor; a bench that misses one of its own asks why."""
+    held = ReviewTask.objects.filter(holder_id=actor.user_id, state=TaskState.LEASED)
+    return list(held.values_list("uuid", flat=True)[: 4 * MOST_HELD])
+
+
 def release(*, actor: Actor, held: Lease, at: datetime) -> None:
     """Give a task back unseen."""
     with audit.recorded(actor=actor, at=at) as trail:
@@ -207,7 +278,7 @@ def skip(*, actor: Actor, held: Lease, reason: str, at: datetime) -> None:
     if not reason.strip():
         raise Invalid(_("Say why you skip this unit."))
     with audit.recorded(actor=actor, at=at) as trail:
-        task = _put_back(actor, held)
+        task = _put_back(actor, held, is_for_others=True)
         Skip.objects.create(
             site_id=task.site_id,
             task=task,
@@ -221,47 +292,11 @@ def skip(*, actor: Actor, held: Lease, reason: str, at: datetime) -> None:
 def escalate(*, actor: Actor, held: Lease, comment: str, at: datetime) -> None:
     """Hand a task to a lead; inspectors are not offered it any more."""
     with audit.recorded(actor=actor, at=at) as trail:
-        task = _put_back(actor, held, is_escalated=True)
+        task = _put_back(actor, held, is_escalated=True, is_for_others=True)
+        escalations.note(
+            trail=trail, site_id=task.site_id, task_id=task.pk, fence=held.fence, comment=comment
+        )
         _note(trail, "task.escalate", task, reason=comment)
-
-
-def hold_overdue(*, at: datetime, limit: int = 200) -> int:
-    """Put units whose deadline has passed unanswered on HOLD; returns how many tasks it found.
-
-    The task stays open: a later verdict still releases the unit. Audit samples have no deadline
-    for the line: their units were accepted already.
-    """
-    with audit.recorded(actor=system("deadline"), at=at) as trail:
-        overdue = list(
-            ReviewTask.objects.select_for_update(skip_locked=True, of=("self",))
-            .select_related("inspection", "unit")
-            .filter(state__in=OPEN, held_at__isnull=True, deadline__lte=at)
-            .exclude(kind=TaskKind.AUDIT)
-            .order_by("deadline")[:limit]
-        )
-        if not overdue:
-            trail.nothing_changed()
-            return 0
-        ReviewTask.objects.filter(pk__in=[t.pk for t in overdue]).update(held_at=at)
-        for task in overdue:
-            _note(trail, "task.overdue", task)
-        dispositions.dispose_all(
-            trail=trail,
-            drafts=[
-                dispositions.Draft(
-                    inspection=task.inspection,
-                    kind=DispositionKind.HOLD,
-                    decider_kind=DeciderKind.RULE,
-                    decider="deadline",
-                    policy_version=task.policy_version,
-                    reason=_("No verdict before the deadline."),
-                )
-                for task in overdue
-                if task.unit.disposition not in (DispositionKind.HOLD, DispositionKind.SCRAP)
-            ],
-            due_at=at,
-        )
-        return len(overdue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +308,13 @@ class QueueFigures:
     oldest_opened_at: datetime | None
 
 
+def _judged_by(actor: Actor) -> QuerySet[Decision]:
+    """Verdicts of this person on the task's inspection, on whatever task they were given."""
+    return Decision.objects.filter(
+        decided_by_id=actor.user_id, task__inspection_id=OuterRef("inspection_id")
+    )
+
+
 def figures(*, actor: Actor, site: Site) -> QueueFigures:
     """What waits for this actor at this site, at a cost that does not grow with the queue."""
     # In the order of the index, counting too: without an order the server may read the table from
@@ -280,6 +322,14 @@ def figures(*, actor: Actor, site: Site) -> QueueFigures:
     waiting = (
         ReviewTask.objects.filter(actor.within(Capability.REVIEW), site=site, state__in=OPEN)
         .filter(Q(is_escalated=False) | actor.within(Capability.REVIEW_ESCALATED))
+        .exclude(purpose=TaskPurpose.CONTROL)
+        .filter(Q(operators_until__isnull=True) | Q(operators_until__lte=Now()))
+        .filter(Q(purpose=TaskPurpose.FIRST) | ~Exists(_judged_by(actor)))
+        .exclude(
+            Exists(_judged_by(actor).filter(task__purpose=TaskPurpose.SECOND)),
+            purpose=TaskPurpose.FIRST,
+            wants_second=True,
+        )
         .exclude(Exists(Skip.objects.filter(task=OuterRef("pk"), inspector_id=actor.user_id)))
         .order_by("due", "severity", "opened_at", "id")
     )
@@ -297,22 +347,37 @@ def _held(actor: Actor, held: Lease) -> Any:
     )
 
 
-def _put_back(actor: Actor, held: Lease, *, is_escalated: bool | None = None) -> ReviewTask:
-    """The task, locked and back in the queue; LeaseLost when the lease is not this actor's."""
+def _put_back(
+    actor: Actor, held: Lease, *, is_escalated: bool = False, is_for_others: bool = False
+) -> ReviewTask:
+    """The task, locked and back in the queue; LeaseLost when the lease is not this actor's.
+
+    `is_for_others`: it is kept for nobody any longer, since who it was kept for will not have it.
+    """
     task = _held(actor, held).select_for_update().first()
     if task is None:
         raise why_lost(actor, held)
-    check_transition(TaskState(task.state), TaskState.QUEUED)
-    task.state, task.holder, task.lease_expires_at = TaskState.QUEUED, None, None
-    task.is_escalated = task.is_escalated if is_escalated is None else is_escalated
-    task.save(update_fields=["state", "holder", "lease_expires_at", "is_escalated"])
+    # A control is for the one it was shown to; what he does not judge is not shown to others.
+    after = TaskState.CLOSED if task.purpose == TaskPurpose.CONTROL else TaskState.QUEUED
+    check_transition(TaskState(task.state), after)
+    task.state, task.holder, task.lease_expires_at = after, None, None
+    task.is_escalated = task.is_escalated or is_escalated
+    if is_for_others and task.purpose != TaskPurpose.CONTROL:
+        task.reserved_for, task.reserved_until = None, None
+    task.save(
+        update_fields=[
+            *("state", "holder", "lease_expires_at", "is_escalated"),
+            *("reserved_for", "reserved_until"),
+        ]
+    )
     found: ReviewTask = task
     return found
 
 
 def why_lost(actor: Actor, held: Lease) -> Refusal:
     """Why a lease does not hold: no such task for this actor, or lost."""
-    task = ReviewTask.objects.filter(actor.within(Capability.REVIEW), uuid=held.task).first()
+    may = Capability.JUDGE_AT_LINE if held.tablet else Capability.REVIEW
+    task = ReviewTask.objects.filter(actor.within(may), uuid=held.task).first()
     if task is None:
         return Unknown(_("There is no such task for you."))
     if task.state == TaskState.DECIDED:

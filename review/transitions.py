@@ -38,13 +38,32 @@ def check_transition(before: TaskState, after: TaskState) -> None:
         )
 
 
-def check_disposition(answer: Answer, kind: DispositionKind) -> None:
-    """Raise Invalid when this disposition does not follow from this answer."""
+def check_disposition(
+    answer: Answer,
+    kind: DispositionKind,
+    *,
+    is_within_limits: bool = False,
+    is_concession: bool = False,
+) -> None:
+    """Raise Invalid when this disposition does not follow from this answer.
+
+    A confirmed defect is accepted when all that was found is within the acceptance criteria, or
+    by a concession; nothing else is one.
+    """
+    if is_concession and (answer is not Answer.CONFIRMED or kind is not DispositionKind.ACCEPT):
+        raise Invalid(
+            _("A concession accepts a confirmed defect; leave its reason out of other verdicts.")
+        )
     if kind in DISPOSITIONS[answer]:
         return
     if answer is Answer.CONFIRMED and kind is DispositionKind.ACCEPT:
+        if is_within_limits or is_concession:
+            return
         raise Invalid(
-            _("Accepting a confirmed nonconformity is a concession and needs a signature; hold it.")
+            _(
+                "Accepting a confirmed nonconformity is a concession: say why the part may be "
+                "used, or hold it."
+            )
         )
     allowed = ", ".join(sorted(str(k.label) for k in DISPOSITIONS[answer]))
     raise Invalid(

@@ -16,7 +16,9 @@ from governance.access import actor_from, site_for, sites_for
 from governance.pages import page
 from governance.roles import Capability
 from labeling import catalogue
+from review import flow_words, preferences
 from review.models import Answer, TaskKind
+from review.unit_verdict import WORDS
 from traceability.models import DispositionKind, Site
 
 HEARTBEAT_S = 25
@@ -38,6 +40,7 @@ def bench(request: HttpRequest) -> HttpResponse:
             "site": site,
             "sites": sites_for(actor, Capability.REVIEW),
             "config": _config(request, site),
+            "key_acts": flow_words.key_acts(),
             "skip_reasons": [
                 _("The image is blurred or badly lit"),
                 _("The part is not wholly in the image"),
@@ -56,16 +59,18 @@ def _config(request: HttpRequest, site: Site) -> dict[str, Any]:
         "person": request.user.get_username(),
         "language": get_language(),
         "site": site.code,
-        "classes": {site.code: _classes(site)},
+        "classes": {site.code: defect_classes(site)},
         "heartbeat_seconds": min(HEARTBEAT_S, settings.LOUPE.lease_s / 3),
         "poll_seconds": POLL_S,
         "idle_seconds": IDLE_S,
         "pause_seconds": PAUSE_S,
-        "strings": _strings(),
+        "preferences": preferences.of(actor_from(request)),
+        "strings": {**_strings(), **flow_words.words()},
     }
 
 
-def _classes(site: Site) -> list[dict[str, Any]]:
+def defect_classes(site: Site) -> list[dict[str, Any]]:
+    """The site's classes as the page's modules need them."""
     return [
         {
             "code": defect.code,
@@ -91,7 +96,10 @@ def _strings() -> dict[str, str]:
         "band_contain": _("held at once"),
         "scale": _("review from {review}, held from {contain}"),
         "false_call": _("false call"),
+        "concession": _("concession"),
         "good_part": _("good part"),
+        "control_right": _("{serial} was a control. You were right: {truth}."),
+        "control_wrong": _("{serial} was a control. It is: {truth}."),
         "which_defect": _("which defect?"),
         "image_fit": _("fit to judge"),
         "image_unfit": _("not fit to judge"),
@@ -99,6 +107,7 @@ def _strings() -> dict[str, str]:
         "exposure": _("exposure"),
         "glare": _("glare"),
         "framing": _("framing"),
+        **_view_words(),
         "skip": _("Skip"),
         "escalate": _("Escalate"),
         "taking_back": _("taking back"),
@@ -111,7 +120,36 @@ def _strings() -> dict[str, str]:
         "signed_out": _("You are logged out. Nothing is lost: log in and it is sent."),
         "refused_gone": _("{serial} ({says}) was not recorded. {detail}"),
         "refused": _("{serial} ({says}) was not recorded and comes back to you. {detail}"),
+        "became": _("{serial} was recorded as {says}. {detail}"),
+        "heatmap_failed": _("The heat map cannot be shown."),
         "undo_failed": _("{serial} was not taken back. {detail}"),
+    }
+
+
+def _view_words() -> dict[str, str]:
+    return {
+        **{f"verdict_{code}": _(words) if words else "" for code, words in WORDS.items()},
+        "within_limits": _("within limits: accept"),
+        "hold_incomplete": _("Hold: inspection incomplete"),
+        "held_incomplete": _("Hold: incomplete"),
+        "view_came": _("View {view} has come."),
+        "view_missing": _("View {n} of {count} has not come"),
+        "unit_chance": _("{p} that a view shows a defect, if the views err independently"),
+        "view_seen": _("✓ seen"),
+        "view_coming": _("coming …"),
+        "view_failed": _("no image"),
+        "picture_coming": _("waits for an image"),
+        "picture_failed": _("an image is missing"),
+        "pictures_coming": _("The image has not come yet: {views}. Wait for it, or hold the unit."),
+        "pictures_failed": _(
+            "The image cannot be shown: {views}. Hold the unit, skip it or escalate it."
+        ),
+        "picture_older": _("view taken again"),
+        "pictures_older": _("View {view} was taken again: look at the newer image (Tab)."),
+        "picture_unseen": _("Image not seen: {views}."),
+        "view_fit": _("fit"),
+        "view_unfit": _("not fit"),
+        "view_again": _("taken again"),
     }
 
 

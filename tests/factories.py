@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from governance import audit
+from django.utils import timezone
+from PIL import Image
+
+from governance import attendances, audit, devices, pins
 from governance.access import Actor, actor_of, system
-from governance.models import Grant, User
+from governance.models import Attendance, Device, Grant, User
 from governance.roles import Role
 from labeling.models import DefectClass
-from review import queue
+from review import dispositions, queue
 from review.models import ReviewTask, TaskKind
+from traceability import heat_maps
+from traceability.gateways import object_store
 from traceability.models import (
     Capture,
+    DeciderKind,
+    Disposition,
+    DispositionKind,
     Inspection,
     Line,
     Lot,
@@ -32,6 +41,7 @@ from traceability.models import (
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 PASSWORD = "correct-horse-battery"
+PIN = "2580"
 _number = itertools.count(1)
 
 
@@ -70,6 +80,25 @@ def user(
 def actor(role: Role = Role.INSPECTOR, *, at: Site | None = None, on: Line | None = None) -> Actor:
     """The actor of a new user with this role."""
     return actor_of(user(role, at=at, on=on))
+
+
+def tablet(on: Station | None = None, *, at: datetime | None = None) -> tuple[Device, str]:
+    """A registered tablet of a station, nobody at it, and the token it shows."""
+    where, now = on or station(), at or timezone.now()
+    lead = actor(Role.LEAD, at=where.site)
+    name = f"Tablet {next(_number)}"
+    made, _code = devices.make(actor=lead, station=where, name=name, ahead=20, at=now)
+    return devices.register_here(actor=lead, device=made.uuid, at=now)
+
+
+def arrive(at_it: Device, person: User, *, at: datetime | None = None) -> Attendance:
+    """This person comes to the tablet with badge and PIN; he is given one where he has none."""
+    now = at or timezone.now()
+    if not hasattr(person, "pin"):
+        lead = actor(Role.LEAD, at=at_it.site)
+        pins.set_pin(actor=lead, person=person.username, pin=PIN, at=now)
+        person.refresh_from_db()
+    return attendances.arrive(device=at_it, badge=person.badge, pin=PIN, at=now)
 
 
 def defect_class(code: str = "scratch", *, at: Site | None = None, **fields: Any) -> DefectClass:
@@ -153,6 +182,19 @@ def prediction(of: Capture | None = None, *, score: float = 0.6, **fields: Any) 
     return Prediction.objects.create(site=seen.site, capture=seen, score=score, **values)
 
 
+def heat_map(of: Capture) -> Prediction:
+    """The capture's latest prediction, with a heat map that was stored and made."""
+    said = of.predictions.order_by("-id")[0]
+    made = io.BytesIO()
+    Image.linear_gradient("L").save(made, "PNG")
+    object_store.images().put(f"{said.uuid}.png", made.getvalue())
+    latest = prediction(
+        of, score=said.score, heatmap_uri=f"s3://{object_store.images().bucket}/{said.uuid}.png"
+    )
+    heat_maps.make(prediction_id=latest.pk, at=NOW)
+    return latest
+
+
 def task(
     of: Inspection | None = None,
     *,
@@ -162,6 +204,7 @@ def task(
     severity: int = 1,
     kind: TaskKind = TaskKind.REVIEW,
     at: datetime = NOW,
+    operators_until: datetime | None = None,
 ) -> ReviewTask:
     """A queued task with one capture and one prediction behind it."""
     seen = of or inspection(on=on)
@@ -179,6 +222,7 @@ def task(
         inclusion_probability=1.0,
         deadline=deadline or at + timedelta(minutes=15),
         severity=severity,
+        operators_until=operators_until,
     )
     with audit.recorded(actor=system("test"), at=at) as trail:
         queue.open_tasks(trail=trail, drafts=[draft])
@@ -188,3 +232,37 @@ def task(
 def tasks(count: int, **fields: Any) -> Sequence[ReviewTask]:
     """Several queued tasks."""
     return [task(**fields) for _ in range(count)]
+
+
+def hold(of: Inspection, *, at: datetime | None = None, by_model: bool = False) -> Disposition:
+    """The inspection's unit, held by a rule or by the model."""
+    return _dispose(of, DispositionKind.HOLD, at=at, by_model=by_model)
+
+
+def release(of: Inspection, *, at: datetime | None = None) -> Disposition:
+    """The inspection's unit, accepted."""
+    return _dispose(of, DispositionKind.ACCEPT, at=at)
+
+
+def withdraw(disposition: Disposition) -> None:
+    """Take it back, as an undo does."""
+    with audit.recorded(actor=system("test"), at=timezone.now()) as trail:
+        dispositions.withdraw(trail=trail, disposition=disposition)
+
+
+def _dispose(
+    of: Inspection, kind: DispositionKind, *, at: datetime | None, by_model: bool = False
+) -> Disposition:
+    now = at or timezone.now()
+    draft = dispositions.Draft(
+        inspection=of,
+        kind=kind,
+        decider_kind=DeciderKind.MODEL if by_model else DeciderKind.RULE,
+        decider="casting 1" if by_model else "deadline",
+        policy_version=1,
+        reason="No verdict before the deadline.",
+    )
+    with audit.recorded(actor=system("test"), at=now) as trail:
+        soon = timezone.now() + timedelta(minutes=1)
+        [made] = dispositions.dispose_all(trail=trail, drafts=[draft], due_at=soon)
+    return made

@@ -6,8 +6,10 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from celery.signals import worker_shutting_down
 
 from config import celery
+from tests.runner.waiting import wait_until
 
 _runs: list[int] = []
 
@@ -32,14 +34,30 @@ def test_a_loop_that_a_fault_has_ended_is_started_again(monkeypatch: pytest.Monk
     hosted.start(None)
     thread = hosted._thread
     assert thread is not None
-    deadline = threading.Event()
-    for _turn in range(500):
-        if len(_runs) == 2:
-            break
-        deadline.wait(0.01)
+    assert wait_until(lambda: len(_runs) == 2)
     hosted.stop(None)
-    assert len(_runs) == 2
+    thread.join(timeout=60)
     assert not thread.is_alive()
+    assert len(_runs) == 2
+
+
+def test_a_loop_is_told_to_end_as_soon_as_the_worker_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Quiet(celery.HostedLoop):
+        title = "quiet"
+        switch = "hosts_relay"
+        runs = f"{__name__}._faulty"
+
+    monkeypatch.setattr(f"{__name__}._runs", [1])
+    hosted = Quiet(SimpleNamespace())
+    hosted.start(None)
+    thread = hosted._thread
+    assert thread is not None
+    try:
+        worker_shutting_down.send(sender="a worker", sig="SIGTERM", how="Warm", exitcode=0)
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+    finally:
+        hosted.stop(None)
 
 
 def test_what_is_done_every_few_seconds_does_not_pile_up_while_the_worker_is_away() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -14,29 +12,15 @@ import numpy as np
 from django.utils.translation import gettext as _
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from traceability.decoders import BROKEN, FORMATS, LONG_SIDE
 from traceability.refusals import Invalid
 
-FORMATS: Final = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 MOST_BYTES: Final = 64 * 2**20
 MOST_PIXELS: Final = 50_000_000
-LONG_SIDE: Final = 2048
 MEDIA_TYPE: Final = "image/jpeg"
 QUALITY: Final = 90
-# What Pillow's decoders raise on broken or hostile files, by experience.
-_BROKEN: Final = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    LookupError,
-    ArithmeticError,
-    # Pillow's word for a variant of a format that it cannot decode.
-    NotImplementedError,
-    MemoryError,
-    EOFError,
-    struct.error,
-    zlib.error,
+_BROKEN: Final[tuple[type[Exception], ...]] = (
+    *BROKEN,
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
@@ -48,19 +32,29 @@ class Unfit(Invalid):
     code = "image_unfit"
 
 
+class TooLarge(Unfit):
+    """An image that can be shown by its tiles, and is too large for what was asked."""
+
+    code = "image_too_large"
+
+
 def check_bytes(size: int) -> None:
-    """Refuse a file that is larger than anything a camera sends."""
+    """Refuse a file that is too large to be held in memory. Raises TooLarge."""
     if size > MOST_BYTES:
-        raise Unfit(
+        raise TooLarge(
             _("The image has %(size).0f MB; at most %(most)d MB are taken.")
             % {"size": size / 2**20, "most": MOST_BYTES // 2**20}
         )
 
 
-def check_header(data: bytes, *, width: int, height: int) -> None:
-    """Refuse what is no single image of this (upright) size in pixels; decodes nothing."""
-    with _opened(data) as image:
+def check_header(data: bytes, *, width: int, height: int) -> bool:
+    """Refuse what is no single image of this (upright) size in pixels; decodes nothing.
+
+    True when it is a grey image of more than 8 bits, which a JPEG cannot stand for.
+    """
+    with opened(data) as image:
         _check_size(image, width=width, height=height)
+        return image.mode.startswith("I;16")
 
 
 def render(data: bytes, *, width: int, height: int) -> bytes:
@@ -68,7 +62,7 @@ def render(data: bytes, *, width: int, height: int) -> bytes:
 
     `width` and `height` are what the image is said to have after EXIF transpose. Raises Unfit.
     """
-    with _opened(data) as image:
+    with opened(data) as image:
         _check_size(image, width=width, height=height)
         # A JPEG is decoded at the size it is needed in; without effect on the other formats.
         image.draft("RGB", (LONG_SIDE, LONG_SIDE))
@@ -84,7 +78,8 @@ def render(data: bytes, *, width: int, height: int) -> bytes:
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
+def opened(data: bytes) -> Iterator[Image.Image]:
+    """The image, not yet decoded; whatever goes wrong with it inside is raised as Unfit."""
     check_bytes(len(data))
     try:
         with warnings.catch_warnings():
@@ -105,13 +100,17 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise Unfit(_("The image is damaged and cannot be decoded.")) from error
 
 
-def _check_size(image: Image.Image, *, width: int, height: int) -> None:
-    if image.width * image.height > MOST_PIXELS:
-        raise _too_many_pixels()
+def check_single(image: Image.Image) -> None:
+    """Refuse several images in one file, and one of more pixels than are decoded here."""
+    check_pixels(image.width, image.height)
     if _has_second_frame(image):
         raise Unfit(_("The file holds several images; send one capture in each file."))
-    # Orientations 5 to 8 lie on their side.
-    turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+
+
+def _check_size(image: Image.Image, *, width: int, height: int) -> None:
+    check_single(image)
+    # Orientations 5 to 8 lie on their side; of a TIFF Pillow gives the upright size.
+    turned = image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     there = (image.height, image.width) if turned else image.size
     if there != (width, height):
         raise Unfit(
@@ -129,8 +128,14 @@ def _has_second_frame(image: Image.Image) -> bool:
     return True
 
 
-def _too_many_pixels() -> Unfit:
-    return Unfit(
+def check_pixels(width: int, height: int) -> None:
+    """Refuse an image that is too large to be decoded in memory. Raises TooLarge."""
+    if width * height > MOST_PIXELS:
+        raise _too_many_pixels()
+
+
+def _too_many_pixels() -> TooLarge:
+    return TooLarge(
         _("The image has more than %(most)d megapixels.") % {"most": MOST_PIXELS // 1_000_000}
     )
 

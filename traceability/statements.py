@@ -40,14 +40,15 @@ def prepared() -> CursorWrapper:
     # `django.db.connection` looks the connection up anew at each mention of it.
     database = connections[DEFAULT_DB_ALIAS]
     database.close_if_health_check_failed()
-    if database.connection is None:
-        database.connect()
+    # As Django's own error where the server does not answer, which is what others look for.
+    database.ensure_connection()
     raw = database.connection
     if raw.prepare_threshold is None:
         # Django turns preparing off altogether; its own cursors never prepare anyway.
         raw.prepare_threshold = 0
     if monotonic() - _planned.setdefault(raw, monotonic()) > PLANS_HOLD_S:
-        raw.execute("DISCARD PLANS")
+        with database.wrap_database_errors:
+            raw.execute("DISCARD PLANS")
         _planned[raw] = monotonic()
     own: Any = _PreparedCursor(raw)
     return database.make_debug_cursor(own) if database.queries_logged else database.make_cursor(own)

@@ -87,7 +87,9 @@ def _decode(image: Image.Image, side: int) -> Picture:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ImageTooLarge(_too_large())
-    turn = TURNS.get(image.getexif().get(ORIENTATION_TAG, 1))
+    # Pillow itself turns a TIFF upright.
+    is_turned = image.format == "TIFF"
+    turn = None if is_turned else TURNS.get(image.getexif().get(ORIENTATION_TAG, 1))
     # JPEG can be decoded at a fraction of its size, which is most of the time on large images.
     image.draft(None, (side, side))
     image.load()

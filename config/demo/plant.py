@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
+from config.demo import tablets, xray
 from config.demo.line import LINE, SITE, STATION
 from config.demo.source import Shot, Source
-from governance.access import Actor, system
+from governance.access import Actor, actor_of, system
 from governance.models import User
 from governance.people import Right, add_person
+from governance.reference_images import make_reference
 from governance.roles import Role
 from inference_bridge.models import RoutingPolicy
 from inference_bridge.policy import set_policy
@@ -30,30 +33,33 @@ from retraining.models import (
     RunState,
     TrainingRun,
 )
+from traceability import images
 from traceability.models import DispositionKind, Line, Site, Station
 
 REVIEW_FROM, CONTAIN_FROM = 0.1, 0.85
 AUDIT_RATE = 0.02
 REVIEW_WITHIN_S = 900
+OPERATORS_WITHIN_S = 30
 LABELS_TO_RETRAIN = 20
 PASSWORD = "loupe-demo-tour"  # noqa: S105 - printed on the demo's own login page
 PEOPLE = {
-    "inspector": ("Ines Prüfer", (Role.INSPECTOR,), "judges units on the bench"),
+    "inspector": ("Ines Prüfer", (Role.INSPECTOR,), _("judges units on the bench")),
     "engineer": (
         "Emil Kern",
         (Role.QUALITY_ENGINEER,),
-        "judges, retrains, promotes models, reads the audit trail",
+        _("judges, retrains, promotes models"),
     ),
-    "lead": ("Lena Voss", (Role.LEAD,), "judges escalated units, resolves write-backs"),
-    "admin": ("Ada Amin", (Role.ADMIN,), "owns thresholds and models"),
-    "auditor": ("Aurel Rohr", (Role.AUDITOR,), "reads everything, changes nothing"),
-    "operator": ("Olga Band", (Role.OPERATOR,), "sees the line"),
+    "lead": ("Lena Voss", (Role.LEAD,), _("judges escalated units, resolves write-backs")),
+    "admin": ("Ada Amin", (Role.ADMIN,), _("owns thresholds and models")),
+    "auditor": ("Aurel Rohr", (Role.AUDITOR,), _("reads everything, changes nothing")),
+    "operator": ("Olga Band", (Role.OPERATOR,), _("works at the line's tablet")),
 }
 _DEFAULTS = {
     "scratch": (Severity.MINOR, DispositionKind.REWORK),
     "pore": (Severity.MAJOR, DispositionKind.SCRAP),
     "dent": (Severity.MAJOR, DispositionKind.REWORK),
 }
+_UNKNOWN = (Severity.MAJOR, DispositionKind.REWORK)
 Tell = Callable[[str], None]
 
 
@@ -74,15 +80,20 @@ def seed(*, source: Source, state: Path, tell: Tell) -> None:
     """Bring the demo plant to the point where its line can start."""
     actor = system("seed_demo")
     plant = _places(source)
-    _people(actor, plant.site, state)
+    laboratory = xray.places()
+    _people(actor, [plant.site, laboratory], state)
+    tablets.seed(plant.station, state, at=timezone.now())
     _catalogue(plant.site, source)
-    _policy(actor, plant.site)
+    _policy(actor, plant.site, source)
+    xray.policy(actor, laboratory, at=timezone.now())
+    xray.criteria(actor, laboratory, at=timezone.now())
     _retraining(plant, has_good=any(not shot.classes for shot in source.labelled()))
     if registry.in_force(plant.site) is not None:
         return
     if not Label.objects.filter(site=plant.site).exists():
         tell(f"bringing in the first labelled images of {source.name}")
         _first_labels(actor, plant, source)
+        _reference(plant)
     run = _train(actor, plant, tell)
     model = RegisteredModel.objects.get(run=run)
     deployments.promote(
@@ -102,14 +113,14 @@ def _places(source: Source) -> Plant:
     return Plant(site=site, station=station, dataset=dataset)
 
 
-def _people(actor: Actor, site: Site, state: Path) -> None:
+def _people(actor: Actor, sites: Sequence[Site], state: Path) -> None:
     for username, (full_name, roles, _what) in PEOPLE.items():
         if not User.objects.filter(username=username).exists():
             add_person(
                 actor=actor,
                 username=username,
                 password=PASSWORD,
-                rights=[Right(role, site) for role in roles],
+                rights=[Right(role, site) for site in sites for role in roles],
                 at=timezone.now(),
                 full_name=full_name,
                 badge=f"B-{username}",
@@ -117,13 +128,16 @@ def _people(actor: Actor, site: Site, state: Path) -> None:
             )
     file = state / "demo" / "logins.txt"
     file.parent.mkdir(parents=True, exist_ok=True)
-    rows = [f"{name}\t{PASSWORD}\t{what}" for name, (_full, _roles, what) in PEOPLE.items()]
+    rows = [
+        f"{name}\t{PASSWORD}\t{roles[0].label}: {what}"
+        for name, (_full, roles, what) in PEOPLE.items()
+    ]
     file.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 def _catalogue(site: Site, source: Source) -> None:
     for position, code in enumerate(source.classes, start=1):
-        severity, disposition = _DEFAULTS.get(code, (Severity.MAJOR, DispositionKind.REWORK))
+        severity, disposition = _DEFAULTS.get(code, _UNKNOWN)
         DefectClass.objects.get_or_create(
             site=site,
             code=code,
@@ -136,7 +150,8 @@ def _catalogue(site: Site, source: Source) -> None:
         )
 
 
-def _policy(actor: Actor, site: Site) -> None:
+def _policy(actor: Actor, site: Site, source: Source) -> None:
+    """Everything doubtful goes to the bench; what can be reworked goes to operators first."""
     if RoutingPolicy.objects.filter(site=site).exists():
         return
     rule = Rule(
@@ -145,9 +160,22 @@ def _policy(actor: Actor, site: Site) -> None:
         audit_rate=AUDIT_RATE,
         review_within_s=REVIEW_WITHIN_S,
     )
+    at_line = [
+        replace(rule, defect_class=code, operators_within_s=OPERATORS_WITHIN_S)
+        for code in source.classes
+        if _disposition(code) is DispositionKind.REWORK
+    ]
     set_policy(
-        actor=actor, site=site, rules=[rule], reason="First policy of the demo", at=timezone.now()
+        actor=actor,
+        site=site,
+        rules=[rule, *at_line],
+        reason="First policy of the demo",
+        at=timezone.now(),
     )
+
+
+def _disposition(code: str) -> DispositionKind:
+    return _DEFAULTS.get(code, _UNKNOWN)[1]
 
 
 def _retraining(plant: Plant, *, has_good: bool) -> None:
@@ -180,6 +208,20 @@ def _first_labels(actor: Actor, plant: Plant, source: Source) -> None:
         images=[_imported(shot) for shot in source.labelled()],
         at=timezone.now(),
     )
+
+
+def _reference(plant: Plant) -> None:
+    """The first good part is what the others are held against."""
+    good = (
+        Label.objects.filter(site=plant.site, verdict=Label.Verdict.GOOD)
+        .order_by("pk")
+        .select_related("capture")
+        .first()
+    )
+    if good is not None:
+        images.make_preview(capture_id=good.capture_id, at=timezone.now())
+        engineer = actor_of(User.objects.get(username="engineer"))
+        make_reference(actor=engineer, capture=good.capture.uuid, at=timezone.now())
 
 
 def _imported(shot: Shot) -> ImportedImage:

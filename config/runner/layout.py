@@ -10,6 +10,7 @@ from pathlib import Path
 
 from config.runner import ports
 from config.runner.failures import CannotStart
+from config.runner.language import in_language as _
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MARK = ".loupe-state"
@@ -36,6 +37,10 @@ class Layout:
     @property
     def postgres(self) -> Path:
         return self.root / "postgres"
+
+    @property
+    def tls(self) -> Path:
+        return self.root / "tls"
 
     @property
     def heartbeat(self) -> Path:
@@ -65,9 +70,12 @@ def make(layout: Layout) -> None:
         (layout.root / MARK).touch()
     except OSError as reason:
         raise CannotStart(
-            f"Loupe cannot write to its state folder {layout.root} ({reason.strerror}). Give it "
-            "to the user who starts Loupe (chown -R), or name another one: "
-            "LOUPE_STATE=/some/folder make run"
+            _(
+                "Loupe cannot write to its state folder %(folder)s (%(why)s). Give it to the user "
+                "who starts Loupe (chown -R), or name another one: "
+                "LOUPE_STATE=/some/folder make run"
+            )
+            % {"folder": layout.root, "why": reason.strerror}
         ) from reason
 
 
@@ -77,7 +85,8 @@ def refuse_foreign(layout: Layout) -> None:
         return
     if any(layout.root.iterdir()):
         raise CannotStart(
-            f"{layout.root} holds files that are not Loupe's. Set LOUPE_STATE to an empty folder."
+            _("%(folder)s holds files that are not Loupe's. Set LOUPE_STATE to an empty folder.")
+            % {"folder": layout.root}
         )
 
 
@@ -94,8 +103,11 @@ def empty(layout: Layout) -> None:
                 path.unlink()
     except OSError as reason:
         raise CannotStart(
-            f"{reason.filename} cannot be deleted ({reason.strerror}). "
-            "Run `make reset` as the user who started Loupe."
+            _(
+                "%(file)s cannot be deleted (%(why)s). Run `make reset` as the user who started "
+                "Loupe."
+            )
+            % {"file": reason.filename, "why": reason.strerror}
         ) from reason
 
 
@@ -118,6 +130,13 @@ def kept_secret(path: Path) -> str:
         draft.write_text(f"{secrets.token_hex(32)}\n")
         draft.replace(path)
     return path.read_text().strip()
+
+
+def running_ports(layout: Layout, names: list[str]) -> dict[str, int | None]:
+    """The ports as the start that is running has given them out."""
+    file = layout.root / "ports.json"
+    given: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+    return {name: given.get(name) for name in names}
 
 
 def kept_ports(layout: Layout, names: list[str]) -> dict[str, int]:

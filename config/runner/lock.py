@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from config.runner.failures import CannotStart
+from config.runner.language import in_language as _
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,13 @@ def read(file: Path) -> Holder:
 
 def already_runs(holder: Holder) -> str:
     if not holder.pid:
-        return "Loupe is just being started by somebody else. Try again in a moment."
-    return (
-        f"Loupe already runs (process {holder.pid}) at {holder.address}. "
-        f"Stop it with Ctrl-C in its terminal, or: kill {holder.pid}"
-    )
+        return _("Loupe is just being started by somebody else. Try again in a moment.")
+    return _(
+        "Loupe already runs (process %(pid)d) at %(address)s. Stop it with Ctrl-C in its "
+        "terminal, or: kill %(pid)d"
+    ) % {"pid": holder.pid, "address": holder.address}
+
+
+def nobody_runs() -> str:
+    """What stands against everything that needs a plant that runs."""
+    return _("Loupe is not running. Start it with: make run")

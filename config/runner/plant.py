@@ -3,16 +3,22 @@
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from config.runner import layout as state
 from config.runner import ports
+from config.runner.language import in_language as _
 from config.runner.layout import Layout
+from config.runner.postgres import running_url
 from config.runner.readiness import FreshFile, Http, LogLine, Port, StaysUp
 from config.runner.table import Database, Service, Step, Task
+from config.settings.environment import ENVIRONMENT
 
 PYTHON = sys.executable
+PEERS = ["emulator", "mes", "model"]
 CLOUD_VARIABLES = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ENDPOINT_URL")
 
 
@@ -36,7 +42,16 @@ class Peers:
 
 
 def peers(choice: Choice, layout: Layout) -> Peers:
-    given = state.kept_ports(layout, ["emulator", "mes", "model"])
+    """For a start: on the ports of the last one where they are free."""
+    return _peers(choice, state.kept_ports(layout, PEERS))
+
+
+def running_peers(choice: Choice, layout: Layout) -> Peers:
+    """For a second process beside a plant that runs."""
+    return _peers(choice, state.running_ports(layout, PEERS))
+
+
+def _peers(choice: Choice, given: Mapping[str, int | None]) -> Peers:
     emulator = None if os.environ.get("LOUPE_AWS_ENDPOINT_URL") else given["emulator"]
     mes = given["mes"] if choice.demo and not os.environ.get("LOUPE_MES_URL") else None
     model = None if os.environ.get("LOUPE_MODEL_SERVER_URL") else given["model"]
@@ -77,23 +92,32 @@ def environment(choice: Choice, layout: Layout, brought: Peers) -> dict[str, str
     return shared
 
 
+def environment_beside(running: str, layout: Layout) -> dict[str, str]:
+    """What a further process needs beside the plant that runs at this address."""
+    choice = Choice(port=urlsplit(running).port or 8000, demo=layout.logins.exists())
+    shared = environment(choice, layout, running_peers(choice, layout))
+    if (url := running_url(layout.postgres)) is not None:
+        shared["DATABASE_URL"] = url
+    return shared
+
+
 def steps(choice: Choice, layout: Layout, brought: Peers) -> list[Step]:
     """In the order in which they are shown; what a step needs decides when it starts."""
-    table: list[Step] = [Database()] if brought.database else []
+    table: list[Step] = [Database(doing=_("starting PostgreSQL"))] if brought.database else []
     table += emulator(brought)
     table.append(
         Task(
             "migrate",
-            "migrating the database",
+            _("migrating the database"),
             manage("migrate", "--no-input", "--verbosity", "1"),
             needs=("postgres",),
         )
     )
     table.append(
-        Task("prepare", "creating queues and topics", manage("prepare"), ("migrate", "emulator"))
+        Task("prepare", _("creating queues and topics"), manage("prepare"), ("migrate", "emulator"))
     )
     table.append(
-        Task("static", "collecting styles and scripts", manage("collectstatic", "--no-input"))
+        Task("static", _("collecting styles and scripts"), manage("collectstatic", "--no-input"))
     )
     if choice.demo:
         table += demo_plant(choice, layout, brought)
@@ -103,7 +127,7 @@ def steps(choice: Choice, layout: Layout, brought: Peers) -> list[Step]:
         table.append(
             Service(
                 "line",
-                "starting the demo line",
+                _("starting the demo line"),
                 manage("demo_line"),
                 StaysUp(1.0),
                 needs=("seed", "model", "worker", "web"),
@@ -119,7 +143,7 @@ def emulator(brought: Peers) -> list[Step]:
     return [
         Service(
             "emulator",
-            "starting the SQS and SNS emulator",
+            _("starting the SQS and SNS emulator"),
             arguments,
             Port(brought.emulator),
             address=address(brought.emulator),
@@ -138,7 +162,7 @@ def demo_plant(choice: Choice, layout: Layout, brought: Peers) -> list[Step]:
         demo.append(
             Service(
                 "mes",
-                "starting the demo MES",
+                _("starting the demo MES"),
                 (PYTHON, "-m", *arguments),
                 Port(brought.mes),
                 address=address(brought.mes),
@@ -146,7 +170,7 @@ def demo_plant(choice: Choice, layout: Layout, brought: Peers) -> list[Step]:
         )
     seed = Task(
         "seed",
-        "preparing the demo plant and its first model",
+        _("preparing the demo plant and its first model"),
         manage("seed_demo", *images),
         needs=("migrate",),
         told=True,
@@ -160,7 +184,7 @@ def model_server(brought: Peers) -> list[Step]:
     return [
         Service(
             "model",
-            "starting the model server",
+            _("starting the model server"),
             (PYTHON, "-m", "trainer", "serve", "--port", str(brought.model)),
             Port(brought.model),
             needs=("seed",),
@@ -176,36 +200,43 @@ def application(choice: Choice, layout: Layout) -> list[Step]:
     worker = ("worker", "--concurrency", "2", *quiet)
     schedule = ("beat", "--schedule", str(layout.root / "beat" / "schedule"), "--pidfile=")
     bind = f"{ports.LOOPBACK}:{choice.port}"
-    gunicorn = ("gunicorn", "config.wsgi", "--bind", bind, "--no-control-socket")
-    workers = ("--workers", "2", "--worker-class", "gthread", "--threads", "4")
     return [
         Service(
             "worker",
-            "starting the worker",
+            _("starting the worker"),
             (*celery, *worker, "--loglevel", "INFO"),
             FreshFile(layout.heartbeat),
-            needs=("prepare",),
-            # Celery's own loops take 3 to 5 s to end even when there is nothing to do.
-            stop_seconds=6.5,
+            needs=("prepare", "mes"),
+            # Celery's own loops take 3 to 5 s to end even when there is nothing to do, and more
+            # on a machine that is busy with other things.
+            stop_seconds=20.0,
             # Without the runner there is no database either: do not wait for running tasks.
             death_signal=signal.SIGQUIT,
         ),
         Service(
             "beat",
-            "starting the scheduler",
+            _("starting the scheduler"),
             (*celery, *schedule, "--loglevel", "INFO"),
             LogLine("beat: Starting"),
             needs=("prepare",),
         ),
         Service(
             "web",
-            "starting the web server",
-            (PYTHON, "-m", *gunicorn, *workers, "--graceful-timeout", "3"),
+            _("starting the web server"),
+            web_server("--bind", bind),
             Http(choice.port, "/health/"),
             needs=("prepare", "static"),
             address=address(choice.port),
         ),
     ]
+
+
+def web_server(*bind: str) -> tuple[str, ...]:
+    """gunicorn serving Loupe: most of its threads sleep, each for a tablet that waits for news."""
+    threads = ENVIRONMENT.request_threads + ENVIRONMENT.line_waiting
+    gunicorn = ("gunicorn", "config.wsgi", *bind, "--no-control-socket")
+    workers = ("--workers", "2", "--worker-class", "gthread", "--threads", str(threads))
+    return (PYTHON, "-m", *gunicorn, *workers, "--graceful-timeout", "3")
 
 
 def only_known_needs(table: list[Step]) -> list[Step]:

@@ -19,6 +19,7 @@ import psycopg
 
 from config.runner import launch, layout, ports
 from config.runner.failures import CannotStart
+from config.runner.language import in_language as _
 from config.runner.processes import command_line
 
 MAJOR = 18
@@ -52,8 +53,12 @@ def binaries() -> Path:
         if major_of(program) == MAJOR:
             return program.parent
     raise CannotStart(
-        f"The PostgreSQL {MAJOR} programs are missing from this Python environment. Delete the "
-        ".venv folder and run `make run` again, or set DATABASE_URL to a server of your own."
+        _(
+            "The PostgreSQL %(major)d programs are missing from this Python environment. Delete "
+            "the .venv folder and run `make run` again, or set DATABASE_URL to a server of your "
+            "own."
+        )
+        % {"major": MAJOR}
     )
 
 
@@ -87,7 +92,7 @@ class EmbeddedPostgres:
     @property
     def port(self) -> int:
         if self._port is None:
-            raise CannotStart("PostgreSQL has no port before it is started.")
+            raise CannotStart(_("PostgreSQL has no port before it is started."))
         return self._port
 
     @property
@@ -137,8 +142,11 @@ class EmbeddedPostgres:
             layout.kept_secret(self._password_file)
         except PermissionError as reason:
             raise CannotStart(
-                f"PostgreSQL cannot keep its data in {self.data_dir}: {reason.strerror}. "
-                "Give this folder to the user who starts Loupe, or set LOUPE_STATE to another one."
+                _(
+                    "PostgreSQL cannot keep its data in %(folder)s: %(why)s. Give this folder to "
+                    "the user who starts Loupe, or set LOUPE_STATE to another one."
+                )
+                % {"folder": self.data_dir, "why": reason.strerror}
             ) from reason
 
     def _find_identity(self) -> str:
@@ -156,9 +164,12 @@ class EmbeddedPostgres:
             if subprocess.run(trial, capture_output=True, check=False).returncode == 0:
                 return identity
         raise CannotStart(
-            "PostgreSQL refuses to run as root; user namespaces are barred here, and the user "
-            f"nobody cannot reach {self.data_dir} and {binaries()}. Start Loupe as an ordinary "
-            "user, set LOUPE_STATE to a folder everybody can reach, or set DATABASE_URL."
+            _(
+                "PostgreSQL refuses to run as root; user namespaces are barred here, and the user "
+                "nobody cannot reach %(folder)s and %(programs)s. Start Loupe as an ordinary user, "
+                "set LOUPE_STATE to a folder everybody can reach, or set DATABASE_URL."
+            )
+            % {"folder": self.data_dir, "programs": binaries()}
         )
 
     def _command(self, program: str, *arguments: str) -> list[str]:
@@ -197,17 +208,22 @@ class EmbeddedPostgres:
                 check=False,
             )
         if made.returncode != 0:
-            raise CannotStart(f"PostgreSQL could not create its data folder.{last_lines(self.log)}")
+            raise CannotStart(
+                _("PostgreSQL could not create its data folder.") + last_lines(self.log)
+            )
         unfinished.rename(self.cluster)
 
     def _refuse_other_major(self) -> None:
         major = (self.cluster / "PG_VERSION").read_text().strip()
         if major != str(MAJOR):
             raise CannotStart(
-                f"{self.cluster} was written by PostgreSQL {major}, this release brings "
-                f"{MAJOR}. Dump the data with the release that wrote it (`pg_dump`) and load it "
-                "here, set DATABASE_URL to a server of your own, or run `make reset` to begin "
-                "with an empty plant."
+                _(
+                    "%(folder)s was written by PostgreSQL %(major)s, this release brings %(ours)d. "
+                    "Dump the data with the release that wrote it (`pg_dump`) and load it here, "
+                    "set DATABASE_URL to a server of your own, or run `make reset` to begin with "
+                    "an empty plant."
+                )
+                % {"folder": self.cluster, "major": major, "ours": MAJOR}
             )
 
     def _clear_stale_pid_file(self) -> None:
@@ -218,8 +234,11 @@ class EmbeddedPostgres:
             # A server whose runner was just killed is still writing its last checkpoint.
             if time.monotonic() > deadline:
                 raise CannotStart(
-                    f"Another PostgreSQL (process {pid}) works in {self.cluster}. "
-                    f"Stop it with: kill -INT {pid}"
+                    _(
+                        "Another PostgreSQL (process %(pid)d) works in %(folder)s. "
+                        "Stop it with: kill -INT %(pid)d"
+                    )
+                    % {"pid": pid, "folder": self.cluster}
                 )
             time.sleep(0.05)
         pid_file.unlink(missing_ok=True)
@@ -239,7 +258,7 @@ class EmbeddedPostgres:
                 self._port = port
                 remembered.write_text(f"{port}\n")
                 return
-        raise CannotStart(f"PostgreSQL did not start.{last_lines(self.log)}")
+        raise CannotStart(_("PostgreSQL did not start.") + last_lines(self.log))
 
     def _launch(self, port: int) -> bool:
         settings = SETTINGS | {"port": str(port)} | ({} if self.durable else NOT_DURABLE)
@@ -268,7 +287,8 @@ class EmbeddedPostgres:
             if time.monotonic() > deadline:
                 self.stop()
                 raise CannotStart(
-                    f"PostgreSQL was not ready in {START_SECONDS:.0f} s.{last_lines(self.log)}"
+                    _("PostgreSQL was not ready in %(seconds).0f s.") % {"seconds": START_SECONDS}
+                    + last_lines(self.log)
                 )
             time.sleep(0.02)
         return False
@@ -280,6 +300,17 @@ class EmbeddedPostgres:
             ).fetchone()
             if found is None:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
+
+
+def running_url(data_dir: Path) -> str | None:
+    """Where the server on this folder answers, started by whatever process; None without one."""
+    cluster = data_dir.absolute() / "cluster"
+    lines = lines_of(cluster / "postmaster.pid")
+    # Its process, the cluster, when it started, and the port.
+    if len(lines) < 4 or not lines[0].isdigit() or not is_postgres(int(lines[0]), cluster):
+        return None
+    password = (data_dir / "password").read_text().strip()
+    return f"postgresql://{ROLE}:{password}@{ports.LOOPBACK}:{int(lines[3])}/{DATABASE}"
 
 
 def give_to(folder: Path, owner: int) -> None:

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from config.runner.language import in_language as _
+
 LINUX = platform.system() == "Linux"
 
 
@@ -24,8 +26,8 @@ def holder_of_port(port: int) -> str:
     """For a sentence: which process listens there, as far as we may see it."""
     pid = listener(port) if LINUX else asked_listener(port)
     if pid is None:
-        return "another program"
-    return f"process {pid} ({command_line(pid)[:80]})"
+        return _("another program")
+    return _("process %(pid)d (%(command)s)") % {"pid": pid, "command": command_line(pid)[:80]}
 
 
 def listener(port: int) -> int | None:

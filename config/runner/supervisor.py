@@ -12,6 +12,7 @@ from types import FrameType
 from config.runner.children import Child, child_for
 from config.runner.failures import CannotStart
 from config.runner.guard import Guard
+from config.runner.language import in_language as _
 from config.runner.layout import Layout
 from config.runner.postgres import last_lines
 from config.runner.progress import Progress
@@ -138,8 +139,9 @@ class Supervisor:
         patience = record.step.ready_seconds if isinstance(record.step, Service) else 0
         if time.monotonic() - record.started > patience:
             raise CannotStart(
-                f"{record.step.name} was not ready within {patience:.0f} s."
-                f"{last_lines(record.child.log)}"
+                _("%(name)s was not ready within %(seconds).0f s.")
+                % {"name": record.step.name, "seconds": patience}
+                + last_lines(record.child.log)
             )
 
     def _is_up(self, record: Record, state: State) -> None:
@@ -148,7 +150,7 @@ class Supervisor:
             self._progress.ended(record.step.doing, time.monotonic() - record.started)
             record.was_ready = True
             return
-        self._progress.line(f"{record.step.name} is ready again")
+        self._progress.line(_("%(name)s is ready again") % {"name": record.step.name})
         if isinstance(record.step, Service) and record.step.repeat:
             for other in self._records:
                 if other.step.name == record.step.repeat and other.state is State.ENDED:
@@ -160,8 +162,12 @@ class Supervisor:
             return
         if isinstance(record.step, Task) and not record.was_ready:
             raise CannotStart(
-                f"Failed while {record.step.doing} ({how_it_ended(code)}). What is done stays; "
-                f"start again when it is mended.{last_lines(record.child.log)}"
+                _(
+                    "Failed while %(doing)s (%(how)s). What is done stays; start again when it "
+                    "is mended."
+                )
+                % {"doing": record.step.doing, "how": how_it_ended(code)}
+                + last_lines(record.child.log)
             )
         self._crashed(record, how_it_ended(code))
 
@@ -170,14 +176,18 @@ class Supervisor:
         pause = pause_before_restart(record.crashes)
         if pause is None:
             raise CannotStart(
-                f"{record.step.name} stopped {ENOUGH} times within a minute (last: {how}); "
-                f"stopping everything.{last_lines(record.child.log)}"
+                _(
+                    "%(name)s stopped %(times)d times within a minute (last: %(how)s); stopping "
+                    "everything."
+                )
+                % {"name": record.step.name, "times": ENOUGH, "how": how}
+                + last_lines(record.child.log)
             )
         record.state = State.PAUSING
         record.restart_at = time.monotonic() + pause
         self._progress.line(
-            f"{record.step.name} stopped ({how}); starting it again in {pause:g} s, "
-            f"its log: {record.child.log}"
+            _("%(name)s stopped (%(how)s); starting it again in %(pause)g s, its log: %(log)s")
+            % {"name": record.step.name, "how": how, "pause": pause, "log": record.child.log}
         )
 
     def _restart(self, record: Record) -> None:
@@ -208,31 +218,51 @@ class Supervisor:
     # --- down ---
 
     def bring_down(self) -> None:
-        """The last started is asked first; nobody outlives this call, PostgreSQL goes last."""
+        """The last started is asked first; nobody outlives this call, PostgreSQL goes last.
+
+        Who needs another is gone before that one is asked: nobody ends by waiting for the dead.
+        """
         asked_before = self._stops_asked
-        programs = [r for r in reversed(self._records) if not isinstance(r.step, Database)]
         deadlines: dict[str, float] = {}
-        for record in programs:
-            if not record.runs:
+        for record in reversed(self._records):
+            if isinstance(record.step, Database) or not record.runs:
                 continue
+            self._see_off(self._needers(record), deadlines, asked_before)
             record.child.ask_to_stop()
             now = time.monotonic()
             patience = record.step.stop_seconds if isinstance(record.step, Service) else 1.0
             deadlines[record.step.name] = now + patience
             self._wait_while_runs([record], now + STAGGER_SECONDS, asked_before)
-        for record in programs:
-            deadline = deadlines.get(record.step.name)
-            if deadline is None:
-                continue
-            self._wait_while_runs([record], deadline, asked_before)
-            if record.runs:
-                self._progress.line(f"{record.step.name} did not stop in time and was killed")
-                record.child.kill()
-            record.child.clear()
+        self._see_off(self._records[::-1], deadlines, asked_before)
         for record in self._records:
             if isinstance(record.step, Database):
                 record.child.ask_to_stop()
         self._layout.health.unlink(missing_ok=True)
+
+    def _needers(self, needed: Record) -> list[Record]:
+        """Who needs this one, also by way of others, the last started first."""
+        names = {needed.step.name}
+        found: list[Record] = []
+        for record in self._records:
+            if names.intersection(record.step.needs):
+                names.add(record.step.name)
+                found.insert(0, record)
+        return found
+
+    def _see_off(
+        self, records: list[Record], deadlines: dict[str, float], asked_before: int
+    ) -> None:
+        """Wait for those who were asked; who is not gone by his deadline is killed."""
+        for record in records:
+            deadline = deadlines.pop(record.step.name, None)
+            if deadline is None:
+                continue
+            self._wait_while_runs([record], deadline, asked_before)
+            if record.runs:
+                said = _("%(name)s did not stop in time and was killed")
+                self._progress.line(said % {"name": record.step.name})
+                record.child.kill()
+            record.child.clear()
 
     def _wait_while_runs(self, records: list[Record], until: float, asked_before: int) -> None:
         """A second Ctrl-C ends the patience."""
@@ -247,16 +277,24 @@ class Supervisor:
 def how_it_ended(code: int) -> str:
     """A person's words for what `Popen.returncode` says."""
     if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    return f"exit code {code}"
+        return _("killed by %(signal)s") % {"signal": signal.Signals(-code).name}
+    return _("exit code %(code)d") % {"code": code}
 
 
 def health_lines(health: list[dict[str, str]]) -> list[str]:
+    """What runs and how it is, a line each."""
+    words = {
+        State.WAITING: _("waiting"),
+        State.STARTING: _("starting"),
+        State.READY: _("ready"),
+        State.ENDED: _("ended"),
+        State.PAUSING: _("restarting"),
+    }
     width = max((len(service["name"]) for service in health), default=0)
-    return [
-        f"  {service['name']:<{width}}  {service['state']:<10} {service['address']}".rstrip()
-        for service in health
+    rows = [
+        (service["name"], words[State(service["state"])], service["address"]) for service in health
     ]
+    return [f"  {name:<{width}}  {state:<10} {address}".rstrip() for name, state, address in rows]
 
 
 def supervise(
@@ -275,12 +313,12 @@ def supervise(
                 progress.line(line)
             supervisor.watch()
         except StopAsked:
-            progress.line("Stopping ...")
+            progress.line(_("Stopping ..."))
             return 0
         except CannotStart as reason:
             progress.line(str(reason))
             return 1
         finally:
             supervisor.bring_down()
-            progress.line("Everything is stopped.")
+            progress.line(_("Everything is stopped."))
     return 0

@@ -48,6 +48,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "governance.devices_middleware.DeviceMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -104,7 +105,7 @@ SESSION_COOKIE_AGE = 12 * 3600
 CSRF_COOKIE_HTTPONLY = True
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 
-LANGUAGE_CODE = "en"
+LANGUAGE_CODE = ENVIRONMENT.language
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "config" / "locale"]
 USE_I18N = True
@@ -160,6 +161,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Sets of choices that several shapes share; without a name each is called by a number.
+    "ENUM_NAME_OVERRIDES": {
+        "AnswerEnum": "review.models.Answer",
+        "DispositionEnum": "traceability.models.DispositionKind",
+        "MesChangeStateEnum": "mes_integration.models.MesChange.State",
+        "WriteBackShapeStateEnum": "mes_integration.models.WriteBack.State",
+    },
 }
 
 
@@ -202,3 +210,5 @@ LOGGING = {
 }
 
 LOUPE = ENVIRONMENT
+# The bench asks the floor above it by this name.
+SECOND_PERSONS_IN_FORCE = "inference_bridge.policy.second_persons"

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 from django.utils.translation import gettext as _
@@ -87,10 +88,15 @@ class LocalServing:
                     raise
 
     def _turn(self, link: Path, target: Path) -> None:
-        draft = link.with_name(f".{LINK}.{os.getpid()}")
+        # Of this thread alone: a web server promotes in several.
+        draft = link.with_name(f".{LINK}.{os.getpid()}.{threading.get_ident()}")
         draft.unlink(missing_ok=True)
-        draft.symlink_to(target.relative_to(link.parent))
-        draft.replace(link)
+        try:
+            draft.symlink_to(target.relative_to(link.parent))
+            draft.replace(link)
+        finally:
+            # A link that could not be turned is nobody's: no other thread would clear it away.
+            draft.unlink(missing_ok=True)
 
     def _clear(self, current: Path) -> None:
         """Old folders go; whatever is needed again is fetched again."""

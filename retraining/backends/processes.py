@@ -49,12 +49,16 @@ def started(pid: int) -> str:
 
 
 def reap(pid: int) -> int | None:
-    """The exit code when it was a child of ours and has ended; negative for a signal."""
+    """The exit code of a child of ours that has ended; negative for a signal, None for others'.
+
+    Waits: a process counts as ended a moment before the last of its threads has gone, and only
+    then has it an exit code.
+    """
     try:
-        found, status = os.waitpid(pid, os.WNOHANG)
+        _pid, status = os.waitpid(pid, 0)
     except ChildProcessError:
         return None
-    return os.waitstatus_to_exitcode(status) if found else None
+    return os.waitstatus_to_exitcode(status)
 
 
 def end_group(process: Process) -> None:

@@ -82,4 +82,64 @@ document.addEventListener("htmx:afterSwap", () => {
   }
 });
 
+// What was said of an act can be read in peace, though its live part is renewed meanwhile: it is put
+// back in the same turn, and so is not heard again. The next act ends it, whether it says anything or not.
+const READ_MS = 8000;
+/** @type {{nodes: Node[], until: number}} */
+const said = { nodes: [], until: 0 };
+document.addEventListener("htmx:afterSwap", (event) => {
+  const { detail } = /** @type {CustomEvent} */ (event);
+  const place = document.querySelector("[data-said]");
+  if ((detail.requestConfig?.verb ?? "get") !== "get") {
+    said.nodes = place ? [...place.childNodes].map((node) => node.cloneNode(true)) : [];
+    said.until = place ? performance.now() + READ_MS : 0;
+  } else if (place && performance.now() < said.until) {
+    place.replaceChildren(...said.nodes.map((node) => node.cloneNode(true)));
+  }
+});
+
+// What is ticked stays ticked when its live part is renewed.
+/** @type {Set<string>} */
+const ticked = new Set();
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const part = /** @type {Element} */ (event.target);
+  if (part.matches("[data-keeps-ticks]")) {
+    ticked.clear();
+    for (const box of part.querySelectorAll("input[type=checkbox][id]:checked")) {
+      ticked.add(box.id);
+    }
+  }
+});
+document.addEventListener("htmx:afterSwap", (event) => {
+  const part = /** @type {Element} */ (event.target);
+  for (const id of part.matches("[data-keeps-ticks]") ? ticked : []) {
+    const box = document.getElementById(id);
+    if (box instanceof HTMLInputElement) {
+      box.checked = true;
+    }
+  }
+});
+
+// So does what somebody is typing into one: its value, not what the server would put there.
+/** @type {Map<string, string>} */
+const typed = new Map();
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const part = /** @type {Element} */ (event.target);
+  typed.clear();
+  if (part.matches("[data-keeps-typed]")) {
+    for (const field of part.querySelectorAll("input[id]:not([type=hidden], [type=checkbox])")) {
+      typed.set(field.id, /** @type {HTMLInputElement} */ (field).value);
+    }
+  }
+});
+document.addEventListener("htmx:afterSwap", () => {
+  for (const [id, value] of typed) {
+    const field = document.getElementById(id);
+    if (field instanceof HTMLInputElement) {
+      field.value = value;
+    }
+  }
+  typed.clear();
+});
+
 applyTheme(document.documentElement.dataset.theme ?? "");

@@ -69,7 +69,7 @@ def test_every_page_can_be_reached_from_the_index() -> None:
     assert set((ROOT / "docs").rglob("*.md")) - reached == set()
 
 
-@pytest.mark.parametrize("picture", sorted((ROOT / "docs").rglob("*.png")), ids=_name)
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs").rglob("*.webp")), ids=_name)
 def test_a_picture_is_light_and_shown(picture: Path) -> None:
     assert picture.stat().st_size < 300_000
     assert any(picture.name in page.read_text(encoding="utf-8") for page in WRITTEN)

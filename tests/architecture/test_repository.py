@@ -1,5 +1,6 @@
 """What must never lie in the repository, and what must lie there in step."""
 
+import json
 import re
 import subprocess
 from functools import cache
@@ -22,7 +23,8 @@ PASSWORD = re.compile(
     r"[\"'](?=[^\"']*\d)(?=[^\"']*[a-z])[^\"'\s{}<>$%/.]{10,}[\"']"
 )
 MACHINE_PATH = re.compile(r"(?<![\w.~}])/(?:home|Users|root|work)/[\w.-]+|[A-Z]:\\\\?Users\\")
-GENERATED = {"requirements.txt", "requirements-dev.txt", "package-lock.json"}
+LISTS = ["requirements", "requirements-adapters", "requirements-dev", "requirements-node"]
+GENERATED = {*(f"{name}.txt" for name in LISTS), "package-lock.json"}
 
 
 @cache
@@ -108,7 +110,7 @@ def asked(name: str) -> list[Requirement]:
     return [Requirement(line) for line in lines if line and not line.startswith("-")]
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+@pytest.mark.parametrize("name", LISTS)
 def test_every_dependency_is_locked_as_it_is_asked_for(name: str) -> None:
     locked = pinned(f"{name}.txt")
     for requirement in asked(f"{name}.in"):
@@ -119,7 +121,7 @@ def test_every_dependency_is_locked_as_it_is_asked_for(name: str) -> None:
         )
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+@pytest.mark.parametrize("name", LISTS)
 def test_nothing_is_locked_that_nobody_asks_for_any_more(name: str) -> None:
     noted = re.findall(
         rf"(?m)^([\w.-]+)(?:\[[\w,-]+\])?==(?:[^\n]*\n)(?:    --hash[^\n]*\n)*"
@@ -137,6 +139,21 @@ def test_tests_run_on_the_versions_that_are_delivered() -> None:
 
 
 def test_no_list_names_a_source_of_its_own() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
-        assert "index-url" not in texts()[name]
-        assert "://" not in texts()[name]
+    for name in LISTS:
+        assert "index-url" not in texts()[f"{name}.txt"]
+        assert "://" not in texts()[f"{name}.txt"]
+
+
+def test_every_package_of_the_page_scripts_is_locked_with_its_hash() -> None:
+    asked_for = json.loads(texts()["package.json"])
+    locked = json.loads(texts()["package-lock.json"])["packages"]
+    for name, version in (asked_for["dependencies"] | asked_for["devDependencies"]).items():
+        assert locked[f"node_modules/{name}"]["version"] == version
+    assert [name for name, each in locked.items() if name and "integrity" not in each] == []
+    assert [name for name, each in locked.items() if "resolved" in each] == []
+
+
+def test_no_bundle_of_others_lies_in_the_repository() -> None:
+    kept = [name for name in texts() if name.startswith(("node_modules/", "static/built/"))]
+    assert kept == []
+    assert [name for name in texts() if name.endswith((".min.js", ".min.css"))] == []

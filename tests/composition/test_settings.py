@@ -87,3 +87,32 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name() -> None:
     done = check(LOUPE_LEASE_S="121")
     assert done.returncode != 0
     assert "lease_s" in done.stderr.lower()
+
+
+_SAYS = """
+import django; django.setup()
+from django.utils.translation import gettext, override
+said = "The training took too long and was ended."
+print(gettext(said))
+with override("en"):
+    print(gettext(said))
+with override("de"):
+    print(gettext(said))
+"""
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_worker_writes_in_the_plants_language_and_pages_in_each_persons(language: str) -> None:
+    kept = {n: v for n, v in os.environ.items() if not n.startswith("LOUPE_")}
+    done = subprocess.run(
+        [sys.executable, "-c", _SAYS],
+        cwd=ROOT,
+        env={**kept, **SAFE, "LOUPE_LANGUAGE": language},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    own, english, german = done.stdout.splitlines()
+    assert english == "The training took too long and was ended."
+    assert german != english
+    assert own == {"en": english, "de": german}[language]

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.embedded import restore_template
 from tests.faults.plant import ROOT, Plant
 
 _number = itertools.count(1)
@@ -43,6 +44,8 @@ def _create(name: str, *, template: str = "template1") -> str:
 
 @pytest.fixture(scope="session")
 def _migrated(tmp_path_factory: pytest.TempPathFactory) -> str:
+    if template := restore_template(os.environ["DATABASE_URL"]):
+        return template
     url = _create("faults")
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity", "0"],

@@ -48,7 +48,7 @@ class Inspector:
         """Claim, decide, sometimes take it back, until everything is decided."""
         try:
             address = f"http://127.0.0.1:{self.port}/api/v1/review"
-            with httpx.Client(base_url=address, headers=dict(self.headers), timeout=20) as client:
+            with httpx.Client(base_url=address, headers=dict(self.headers), timeout=60) as client:
                 while not self.is_over():
                     self._round(client)
         except BaseException as fault:

@@ -16,13 +16,14 @@ from typing import Any
 import httpx
 import psycopg
 
-from config.runner import launch, ports
+from config.runner import launch
+from tests.ports import OwnPort
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
-def until(holds: Callable[[], bool], *, seconds: float = 60, what: str = "") -> None:
+def until(holds: Callable[[], bool], *, seconds: float = 180, what: str = "") -> None:
     """Wait for a condition."""
     ends = time.monotonic() + seconds
     while not holds():
@@ -32,11 +33,12 @@ def until(holds: Callable[[], bool], *, seconds: float = 60, what: str = "") -> 
 
 @dataclass(frozen=True)
 class Plant:
-    """Where a plant keeps its state, and what its processes are told."""
+    """Where a plant keeps its state, what its processes are told, and where their code lies."""
 
     url: str
     folder: Path
     environment: Mapping[str, str]
+    tree: Path = ROOT
 
     def connect(self) -> psycopg.Connection[Any]:
         """A look from outside, or a hand in it; every statement commits."""
@@ -69,6 +71,7 @@ class Process:
         self, plant: Plant, name: str, arguments: Sequence[str], environment: Mapping[str, str]
     ) -> None:
         self._command = [sys.executable, "-m", *arguments]
+        self._tree = plant.tree
         self._environment = {**plant.environment, **environment}
         self.log = plant.folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,7 +86,7 @@ class Process:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 launch.command(self._command, death_signal=signal.SIGKILL),
-                cwd=ROOT,
+                cwd=self._tree,
                 env=self._environment,
                 stdout=log,
                 stderr=log,
@@ -125,17 +128,21 @@ def kill_one(pid: int) -> None:
 @contextmanager
 def web(plant: Plant) -> Iterator[tuple[Process, int]]:
     """Loupe as `make run` serves it; returns when it answers. The process and its port."""
-    port = ports.any_free()
+    own = OwnPort()
+    port = own.number
     arguments = ("gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "2")
     threads = ("--worker-class", "gthread", "--threads", "4", "--no-control-socket")
-    with plant.process("web", *arguments, *threads) as process:
-        until(lambda: _answers(f"http://127.0.0.1:{port}/health/"), what=str(process.log))
-        yield process, port
+    try:
+        with plant.process("web", *arguments, *threads) as process:
+            until(lambda: _answers(f"http://127.0.0.1:{port}/health/"), what=str(process.log))
+            yield process, port
+    finally:
+        own.free()
 
 
 def _answers(address: str) -> bool:
     try:
-        return httpx.get(address, timeout=5).status_code == 200
+        return httpx.get(address, timeout=20).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -143,8 +150,27 @@ def _answers(address: str) -> bool:
 @contextmanager
 def demo_mes(plant: Plant) -> Iterator[str]:
     """The demo MES's address; returns when it answers."""
-    port = ports.any_free()
+    own = OwnPort()
+    port = own.number
     state = str(plant.folder / "mes")
-    with plant.process("mes", "config.demo.mes", "--port", str(port), "--state", state) as process:
-        until(lambda: _answers(f"http://127.0.0.1:{port}/health"), what=str(process.log))
-        yield f"http://127.0.0.1:{port}"
+    arguments = ("config.demo.mes", "--port", str(port), "--state", state)
+    try:
+        with plant.process("mes", *arguments) as process:
+            until(lambda: _answers(f"http://127.0.0.1:{port}/health"), what=str(process.log))
+            yield f"http://127.0.0.1:{port}"
+    finally:
+        own.free()
+
+
+@contextmanager
+def shut(name: str, *, server_url: str) -> Iterator[None]:
+    """A database that lets nobody in; those who were are thrown out."""
+    with psycopg.connect(server_url, autocommit=True) as server:
+        server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
+        try:
+            server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+            )
+            yield
+        finally:
+            server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())

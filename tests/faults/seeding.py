@@ -16,6 +16,7 @@ from django.conf import settings  # noqa: E402  # models need the apps
 from django.test import Client  # noqa: E402
 
 from benchmarks import backlog  # noqa: E402
+from governance.models import User  # noqa: E402
 
 # Cookie and header agree: that is all the check against forged requests asks for.
 TOKEN = "a" * 32
@@ -24,14 +25,16 @@ TOKEN = "a" * 32
 def main(tasks: int, people: int) -> None:
     """Tasks in the queue, and headers of that many signed-in inspectors."""
     backlog.fill(size=tasks)
-    headers = []
-    for user in backlog.inspectors(people):
-        client = Client()
-        client.force_login(user)
-        key = client.cookies[settings.SESSION_COOKIE_NAME].value
-        cookies = f"{settings.SESSION_COOKIE_NAME}={key}; {settings.CSRF_COOKIE_NAME}={TOKEN}"
-        headers.append({"Cookie": cookies, "X-CSRFToken": TOKEN})
-    json.dump(headers, sys.stdout)
+    json.dump([signed_in(user) for user in backlog.inspectors(people)], sys.stdout)
+
+
+def signed_in(user: User) -> dict[str, str]:
+    """The request headers of a person who is signed in."""
+    client = Client()
+    client.force_login(user)
+    key = client.cookies[settings.SESSION_COOKIE_NAME].value
+    cookies = f"{settings.SESSION_COOKIE_NAME}={key}; {settings.CSRF_COOKIE_NAME}={TOKEN}"
+    return {"Cookie": cookies, "X-CSRFToken": TOKEN}
 
 
 if __name__ == "__main__":

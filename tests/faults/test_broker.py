@@ -20,7 +20,7 @@ for number in range({TASKS}):
     work.delay(number)
 """
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_what_a_killed_worker_was_doing_is_done_by_the_next_one(plant: Plant) ->
 
     (plant.folder / "gate").touch()
     with worker(plant) as second:
-        until(lambda: all_done(plant), seconds=60, what=str(second.log))
+        until(lambda: all_done(plant), seconds=180, what=str(second.log))
     again = dict(plant.rows("SELECT number, count(*) FROM started GROUP BY number"))
     assert again.keys() == set(range(TASKS))
     assert all(again[number] >= 2 for number in begun)
@@ -73,5 +73,5 @@ def test_a_task_whose_process_is_killed_goes_back_to_the_queue(plant: Plant) -> 
         for child in running.children():
             kill_one(child)
         (plant.folder / "gate").touch()
-        until(lambda: all_done(plant), seconds=60, what=str(running.log))
+        until(lambda: all_done(plant), seconds=180, what=str(running.log))
     assert plant.count("SELECT count(*) FROM started") > TASKS

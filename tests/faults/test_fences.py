@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from review import decisions, queue
-from review.decisions import Verdict
 from review.models import Answer, Decision
 from review.queue import Lease, LeaseLost
+from review.verdicts import Verdict
 from tests import factories
 from tests.factories import NOW
 from traceability.models import DispositionKind

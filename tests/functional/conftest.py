@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
+import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,11 +14,13 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from django.core.signals import request_finished, request_started
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from pytest_django.fixtures import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from governance.models import User
@@ -26,6 +30,7 @@ from tests import factories
 from traceability import images
 from traceability.gateways import object_store
 from traceability.models import Capture, Inspection
+from traceability.tasks import make_previews
 
 BROWSER_ARGUMENTS = [
     "--no-sandbox",
@@ -37,6 +42,12 @@ BROWSER_ARGUMENTS = [
     "--disable-dev-shm-usage",
 ]
 SIZE = (480, 360)
+# Two cores carry the server, two browsers and PostgreSQL: what comes at all may come late.
+WAITS_MS = 20_000
+expect.set_options(timeout=WAITS_MS)
+# A whole page with its scripts and pictures, the first that a server gives out among them.
+LOADS_MS = 60_000
+UNDO_S = 180.0
 
 
 @pytest.fixture(scope="session")
@@ -50,13 +61,51 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _static_folder() -> None:
-    """The live server gives out collected files, as the product does."""
+    """The live server gives out bundled and collected files, as the product does."""
+    made = subprocess.run(
+        ["make", "--no-print-directory", "assets"],
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.fail(f"The page scripts are not built: make assets says\n{made.stderr}")
     call_command("collectstatic", interactive=False, verbosity=0)
 
 
 @pytest.fixture(autouse=True)
 def _commits(transactional_db: None) -> None:
     """The server runs in threads of its own: what a test writes is committed."""
+
+
+# The threads of the server that are at a request; one that waits for news at a station is not.
+_AT_WORK: set[int] = set()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _known_requests() -> Iterator[None]:
+    """Which requests the server is at, also between two of their statements."""
+
+    def begun(environ: dict[str, Any], **_more: object) -> None:
+        is_waiting = "wait=" in environ.get("QUERY_STRING", "")
+        if threading.current_thread() is not threading.main_thread() and not is_waiting:
+            _AT_WORK.add(threading.get_ident())
+
+    def ended(**_more: object) -> None:
+        _AT_WORK.discard(threading.get_ident())
+
+    request_started.connect(begun)
+    request_finished.connect(ended)
+    yield
+    request_started.disconnect(begun)
+    request_finished.disconnect(ended)
+
+
+@pytest.fixture
+def unhurried(settings: Settings) -> None:
+    """A verdict can be taken back for longer than a busy machine may stall."""
+    settings.LOUPE = settings.LOUPE.model_copy(update={"undo_window_s": UNDO_S})
 
 
 @pytest.fixture
@@ -83,7 +132,8 @@ def enter(browser: Browser, live_server: LiveServer) -> Iterator[Enter]:
         if person is not None:
             _sign_in(context, person, live_server.url)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(WAITS_MS)
+        page.set_default_navigation_timeout(LOADS_MS)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on(
             "console",
@@ -113,15 +163,17 @@ def _sign_in(context: BrowserContext, person: User, address: str) -> None:
 
 def _wait_until_quiet() -> None:
     """Let the server finish what the last page asked of it, before the tables are emptied."""
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + WAITS_MS / 1000
     quiet_since = None
     while time.monotonic() < ends:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
                 " AND pid <> pg_backend_pid() AND state <> 'idle'"
+                " AND backend_type = 'client backend'"
             )
-            is_quiet = cursor.fetchone() == (0,)
+            alive = {thread.ident for thread in threading.enumerate()}
+            is_quiet = cursor.fetchone() == (0,) and _AT_WORK.isdisjoint(alive)
         if not is_quiet:
             quiet_since = None
         elif quiet_since is None:
@@ -129,6 +181,7 @@ def _wait_until_quiet() -> None:
         elif time.monotonic() - quiet_since > 0.15:
             return
         time.sleep(0.01)
+    pytest.fail("The server still works on what the last page asked of it: the tables stay filled.")
 
 
 def store_picture(capture: Capture, *, shade: int) -> None:
@@ -144,6 +197,12 @@ def store_picture(capture: Capture, *, shade: int) -> None:
 def show(capture: Capture) -> None:
     """Make the capture's preview now."""
     images.make_preview(capture_id=capture.pk, at=timezone.now())
+
+
+@pytest.fixture
+def unmade(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker takes the previews a page asks for: what was not made is made by `show` alone."""
+    monkeypatch.setattr(make_previews, "delay", lambda _captures: None)
 
 
 Part = Callable[..., ReviewTask]

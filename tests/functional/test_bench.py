@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ from governance.models import User
 from governance.roles import Role
 from review.models import Answer, Decision, ReviewTask, Skip, TaskState
 from tests import factories
-from tests.functional.conftest import Enter, Part, show
+from tests.functional.conftest import WAITS_MS, Enter, Part, show
 from traceability.models import Capture, DispositionKind
 
 DECISION = "**/decision"
@@ -41,6 +41,18 @@ def next_after(page: Page, before: str) -> str:
     return ready(page)
 
 
+def past_a_bounce(page: Page) -> None:
+    """Wait until a press is none of the bounces of the one before, by the page's own clock."""
+    now = page.evaluate("performance.now()")
+    page.wait_for_function("(since) => performance.now() - since > 350", arg=now)
+
+
+def settled(page: Page) -> str:
+    """Wait until the next press counts on the unit on the screen; its task's id."""
+    past_a_bounce(page)
+    return ready(page)
+
+
 def until_decided(page: Page, count: int) -> list[Decision]:
     """Wait until the page has the answers to so many verdicts; the verdicts."""
     expect(page.locator("#decided")).to_have_text(str(count))
@@ -49,9 +61,9 @@ def until_decided(page: Page, count: int) -> list[Decision]:
 
 def wait_until(page: Page, is_so: Callable[[], bool]) -> None:
     """Wait for what only the database shows."""
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + WAITS_MS / 1000
     while not is_so():
-        assert time.monotonic() < ends
+        assert time.monotonic() < ends, "what was waited for has not come"
         page.wait_for_timeout(20)
 
 
@@ -77,6 +89,7 @@ def test_r_rejects_with_the_disposition_on_the_button(
     ready(page)
     expect(page.locator("#reject-what")).to_have_text("Scratch · Rework")
     page.keyboard.press("r")
+    page.keyboard.press("r")
     [decision] = until_decided(page, 1)
     assert (decision.answer, decision.disposition_kind) == ("CONFIRMED", "REWORK")
     assert decision.defect_class == "scratch"
@@ -93,8 +106,40 @@ def test_another_defect_and_disposition_are_three_keys_away(
     page.keyboard.press("2")
     expect(page.locator("#reject-what")).to_have_text("Dent · Rework")
     page.keyboard.press("x")
+    page.keyboard.press("r")
     [decision] = until_decided(page, 1)
     assert (decision.defect_class, decision.disposition_kind) == ("dent", "SCRAP")
+
+
+def test_accept_is_out_of_reach_and_looks_so_while_the_reject_form_is_open(
+    enter: Enter, part: Part, inspector: User
+) -> None:
+    part()
+    page = enter(inspector)
+    ready(page)
+    page.keyboard.press("Shift+R")
+    expect(page.locator("#choice-form")).to_be_visible()
+    expect(page.locator("#accept")).to_be_disabled()
+    page.keyboard.press("Escape")
+    expect(page.locator("#accept")).to_be_enabled()
+    page.keyboard.press("a")
+    assert until_decided(page, 1)[0].answer == Answer.FALSE_CALL
+
+
+def test_the_answers_of_a_lead_are_not_the_verb_in_german(enter: Enter, inspector: User) -> None:
+    page = enter(inspector, locale="de-DE")
+    expect(page.locator("#answers")).to_be_visible()
+    # The verb of a target that answers is another word.
+    expect(page.locator("#answers")).not_to_contain_text("Antwortet")
+
+
+def test_a_score_is_written_as_on_the_other_pages(
+    enter: Enter, part: Part, inspector: User
+) -> None:
+    part()
+    page = enter(inspector, locale="de-DE")
+    ready(page)
+    expect(page.locator("#score")).to_have_text("0,60")
 
 
 def test_what_nobody_can_tell_is_held(enter: Enter, part: Part, inspector: User) -> None:
@@ -121,6 +166,7 @@ def test_a_double_press_decides_once(enter: Enter, part: Part, inspector: User) 
     assert ready(page) == str(second.uuid)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_u_takes_the_verdict_back_and_brings_the_unit_back(
     enter: Enter, part: Part, inspector: User
 ) -> None:
@@ -129,26 +175,34 @@ def test_u_takes_the_verdict_back_and_brings_the_unit_back(
     ready(page)
     page.keyboard.press("a")
     until_decided(page, 1)
-    expect(page.locator("#undo-left")).to_have_text("8 s")
+    expect(page.locator("#undo-left")).to_have_text(re.compile(r"^1[0-8]\d s$"))
     page.keyboard.press("u")
     expect(page.locator("#stage")).to_have_attribute("data-task", str(first.uuid))
     [decision] = Decision.objects.all()
     assert decision.withdrawal is not None
     expect(page.locator("#undo")).to_be_disabled()
-    ready(page)
-    page.wait_for_timeout(350)
+    settled(page)
+    page.keyboard.press("r")
     page.keyboard.press("r")
     expect(page.locator("#stage")).not_to_have_attribute("data-task", str(first.uuid))
     until_decided(page, 1)
     assert Decision.objects.filter(withdrawal__isnull=True).get().answer == "CONFIRMED"
 
 
+def at_the_bench_with(
+    enter: Enter, person: User, pattern: str, answer: Callable[[Route], None]
+) -> Page:
+    """A bench whose requests are answered so from its first: later ones pass by a younger route."""
+    page = enter(person, "/health/")
+    page.context.route(pattern, answer)
+    page.goto("/review/")
+    return page
+
+
 def test_a_verdict_whose_answer_is_lost_is_recorded_once(
     enter: Enter, part: Part, inspector: User
 ) -> None:
     part(), part()
-    page = enter(inspector)
-    ready(page)
     keys: list[str] = []
 
     def swallow(route: Route) -> None:
@@ -159,7 +213,8 @@ def test_a_verdict_whose_answer_is_lost_is_recorded_once(
         else:
             route.continue_()
 
-    page.route(DECISION, swallow)
+    page = at_the_bench_with(enter, inspector, DECISION, swallow)
+    ready(page)
     page.keyboard.press("a")
     until_decided(page, 1)
     assert len(keys) == 2
@@ -172,17 +227,26 @@ def test_without_a_network_verdicts_wait_and_are_counted(
 ) -> None:
     first = part()
     second = part()
-    page = enter(inspector)
+    is_away = [False]
+    page = at_the_bench_with(
+        enter,
+        inspector,
+        "**/api/**",
+        lambda route: route.abort("internetdisconnected") if is_away[0] else route.continue_(),
+    )
     ready(page)
-    page.route("**/api/**", lambda route: route.abort("internetdisconnected"))
+    is_away[0] = True
     page.keyboard.press("a")
-    next_after(page, str(first.uuid))
-    page.wait_for_timeout(350)
+    assert next_after(page, str(first.uuid)) == str(second.uuid)
+    expect(page.locator("#unsent")).to_have_text("Unsent: 1")
+    settled(page)
+    page.keyboard.press("r")
+    expect(page.locator("#box-prompt")).to_be_visible()
     page.keyboard.press("r")
     expect(page.locator("#unsent")).to_have_text("Unsent: 2")
     expect(page.locator("#connection")).to_have_text("No connection")
     assert not Decision.objects.exists()
-    page.unroute("**/api/**")
+    is_away[0] = False
     expect(page.locator("#unsent")).to_have_text("")
     decisions = list(Decision.objects.order_by("pk"))
     assert [d.task_id for d in decisions] == [first.pk, second.pk]
@@ -190,13 +254,18 @@ def test_without_a_network_verdicts_wait_and_are_counted(
 
 def test_verdicts_that_wait_survive_a_reload(enter: Enter, part: Part, inspector: User) -> None:
     first = part()
-    page = enter(inspector)
+    is_away = [True]
+    page = at_the_bench_with(
+        enter,
+        inspector,
+        DECISION,
+        lambda route: route.abort("internetdisconnected") if is_away[0] else route.continue_(),
+    )
     ready(page)
-    page.route(DECISION, lambda route: route.abort("internetdisconnected"))
     page.keyboard.press("a")
     expect(page.locator("#unsent")).to_have_text("Unsent: 1")
     page.on("dialog", lambda dialog: dialog.accept())
-    page.unroute(DECISION)
+    is_away[0] = False
     page.reload()
     until_decided(page, 1)
     assert Decision.objects.get().task == first
@@ -211,6 +280,7 @@ def test_a_unit_taken_by_a_colleague_says_so_and_keeps_what_was_chosen(
     colleague = factories.user(Role.INSPECTOR)
     ReviewTask.objects.filter(pk=first.pk).update(holder=colleague, fence=F("fence") + 1)
     page.keyboard.press("r")
+    page.keyboard.press("r")
     assert next_after(page, str(first.uuid)) == str(second.uuid)
     notice = page.locator(".notice")
     expect(notice).to_contain_text(first.unit.serial)
@@ -219,6 +289,7 @@ def test_a_unit_taken_by_a_colleague_says_so_and_keeps_what_was_chosen(
     assert not Decision.objects.exists()
 
 
+@pytest.mark.usefixtures("unmade")
 def test_an_image_in_the_making_keeps_its_place_and_takes_no_verdict(
     enter: Enter, part: Part, inspector: User
 ) -> None:
@@ -243,7 +314,7 @@ def test_a_skip_asks_why_and_the_unit_does_not_come_back(
     page.keyboard.press("s")
     page.keyboard.press("1")
     assert next_after(page, str(first.uuid)) == str(second.uuid)
-    page.wait_for_timeout(350)
+    settled(page)
     page.keyboard.press("a")
     expect(page.locator("#empty")).to_be_visible()
     until_decided(page, 1)
@@ -327,7 +398,8 @@ def test_m_hides_the_models_opinion(enter: Enter, part: Part, inspector: User) -
     part()
     page = enter(inspector)
     ready(page)
-    expect(page.locator("#overlay rect.region__line")).to_be_visible()
+    expect(page.locator("#overlay")).to_have_attribute("data-labels", re.compile(r"\d\.\d\d$"))
+    expect(page.locator("#overlay")).to_be_visible()
     page.keyboard.press("m")
     expect(page.locator("#overlay")).to_be_hidden()
 
@@ -352,6 +424,10 @@ def test_the_wheel_zooms_about_the_pointer_and_nought_fits_again(
     factor = zoomed["width"] / fitted["width"]
     assert abs((x - zoomed["x"]) / factor - 100) < 1
     page.keyboard.press("0")
+    page.wait_for_function(
+        "width => document.getElementById('sheet').getBoundingClientRect().width < width * 1.01",
+        arg=fitted["width"],
+    )
     assert page.locator("#sheet").bounding_box() == fitted
 
 
@@ -374,34 +450,107 @@ def test_the_bench_fits_every_screen(enter: Enter, part: Part, inspector: User, 
     assert stage["height"] * stage["width"] > 0.3 * room * SIZES[size]["viewport"]["height"]
 
 
+def test_long_words_fit_a_narrow_phone(enter: Enter, part: Part, inspector: User) -> None:
+    part()
+    page = enter(inspector, locale="de-DE", **SIZES["narrow"])
+    ready(page)
+    width, room = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert width <= room == 360
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll(".verdict__word, .status dt, .status dd")]
+          .filter(word => word.scrollWidth > word.parentElement.clientWidth)
+          .map(word => word.textContent)"""
+    )
+    assert cut == []
+
+
+# Of the verdict bar: what is written outside its button, and buttons that lie on one another.
+FAULTS_OF_THE_BAR = """() => {
+  const box = each => each.getBoundingClientRect();
+  const seen = each => box(each).width > 0;
+  const lies = (a, b) => a.left < b.right - 1 && b.left < a.right - 1
+    && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+  const name = each => each.id || each.textContent.trim();
+  const faults = [];
+  const buttons = [...document.querySelectorAll(".verdicts .verdict")].filter(seen);
+  const clear = all => all.forEach((one, n) => all.slice(n + 1).forEach(other => {
+    if (lies(box(one), box(other))) faults.push(`${name(one)} lies on ${name(other)}`);
+  }));
+  clear(buttons);
+  for (const button of buttons) {
+    const parts = [...button.querySelectorAll("svg, .verdict__word, kbd")].filter(seen);
+    clear(parts);
+    for (const part of parts) {
+      const room = box(button), its = box(part);
+      if (its.left < room.left || its.right > room.right || part.scrollWidth > part.clientWidth + 1
+          && getComputedStyle(part).display !== "inline") {
+        faults.push(`${name(part)} runs out of ${button.id}`);
+      }
+    }
+  }
+  const bar = box(document.querySelector(".verdicts")), last = box(buttons.at(-1));
+  if (last.right > bar.right) faults.push("the bar is too narrow");
+  return faults;
+}"""
+
+
+@pytest.mark.parametrize("language", ["en-GB", "de-DE"])
+@pytest.mark.parametrize("has_touch", [False, True])
+def test_no_button_of_the_verdict_bar_lies_on_another_nor_cuts_its_words(
+    enter: Enter, part: Part, inspector: User, language: str, has_touch: bool
+) -> None:
+    part(), part()
+    touch = {"has_touch": True, "is_mobile": True} if has_touch else {}
+    page = enter(inspector, locale=language, viewport={"width": 1024, "height": 768}, **touch)
+    before = ready(page)
+    page.locator("#accept").click()
+    next_after(page, before)
+    found = {}
+    for width in (800, 900, 1024, 1100, 1101, 1200, 1280, 1366):
+        page.set_viewport_size({"width": width, "height": 768})
+        found[width] = page.evaluate(FAULTS_OF_THE_BAR)
+    assert {width: faults for width, faults in found.items() if faults} == {}
+
+
 def test_touch_alone_is_enough(enter: Enter, part: Part, inspector: User) -> None:
     first, second = part(), part()
     page = enter(inspector, **SIZES["phone"])
     ready(page)
     page.locator("#accept").tap()
     assert next_after(page, str(first.uuid)) == str(second.uuid)
-    page.wait_for_timeout(350)
+    settled(page)
     page.locator("#choose").tap()
     page.locator("[data-disposition=SCRAP]").tap()
+    page.locator("#reject").tap()
     decisions = until_decided(page, 2)
     assert [d.disposition_kind for d in decisions] == ["ACCEPT", "SCRAP"]
 
 
+# How many frames and milliseconds after the key the next image is there. What a machine stands
+# still between frames is not the bench's, and six of them are a tenth of a second; for how long the
+# bench itself stands still in one of them is seen at the best of the keys.
 PAINTED = """code => new Promise(resolve => {
   const stage = document.getElementById("stage");
   const before = stage.dataset.task;
-  const began = performance.now();
+  const pressed = performance.now();
+  let frames = 1;
   document.body.dispatchEvent(new KeyboardEvent("keydown", {code, key: "", bubbles: true}));
   const look = () => {
     const image = document.querySelector("#sheet img");
-    if (stage.dataset.task !== before && image?.complete && image.naturalWidth) {
-      requestAnimationFrame(() => resolve(performance.now() - began));
+    const isThere = stage.dataset.task !== before && image?.complete && image.naturalWidth;
+    frames += 1;
+    if (isThere || frames > 600) {
+      resolve([frames, performance.now() - pressed]);
     } else {
       requestAnimationFrame(look);
     }
   };
   requestAnimationFrame(look);
 })"""
+AT_ONCE_FRAMES, AT_ONCE_MS = 6, 100
+# The images of the unit on the screen and of those ahead are on this computer.
+FETCHED = """count => performance.getEntriesByType("resource")
+  .filter(({name}) => name.includes("/images/")).length >= count"""
 
 
 def test_the_next_image_is_painted_at_once_though_the_network_is_slow(
@@ -412,17 +561,18 @@ def test_the_next_image_is_painted_at_once_though_the_network_is_slow(
     page = enter(inspector)
     ready(page)
 
-    page.wait_for_load_state("networkidle")
+    page.wait_for_function(FETCHED, arg=4)
+    # Longer than the whole test takes: whatever is painted was there before.
     page.evaluate(
         """() => { const plain = window.fetch; window.fetch = async (...given) => {
-          await new Promise(done => setTimeout(done, 150)); return plain(...given); }; }"""
+          await new Promise(done => setTimeout(done, 60_000)); return plain(...given); }; }"""
     )
     took = []
-    for _ in range(5):
+    for _ in range(3):
+        settled(page)
         took.append(page.evaluate(PAINTED, "KeyA"))
-        ready(page)
-        page.wait_for_timeout(400)
-    assert statistics.median(took) <= 100, took
+    assert max(frames for frames, _ms in took) <= AT_ONCE_FRAMES, took
+    assert min(ms for _frames, ms in took) <= AT_ONCE_MS, took
 
 
 def test_nothing_moves_when_data_arrives(enter: Enter, part: Part, inspector: User) -> None:

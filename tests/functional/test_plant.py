@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 from pytest_django import Settings
 
@@ -10,6 +11,7 @@ from governance.models import User
 from governance.roles import Role
 from tests import factories
 from tests.functional.conftest import Enter, Part
+from traceability.models import Route
 
 
 def test_the_plants_figures_change_by_themselves_and_nothing_moves(
@@ -27,6 +29,20 @@ def test_the_plants_figures_change_by_themselves_and_nothing_moves(
     expect(waiting).to_have_text("1")
     expect(page.get_by_role("row", name=task.unit.serial)).to_contain_text("0.60")
     assert page.evaluate("window.moved") == 0
+
+
+@pytest.mark.parametrize("width", [1024, 1280])
+def test_no_column_of_the_line_runs_into_the_next_in_german(enter: Enter, width: int) -> None:
+    said = factories.prediction(score=0.6, route=Route.CONTAIN)
+    size = {"width": width, "height": 768}
+    page = enter(factories.user(Role.OPERATOR), "/", locale="de-DE", viewport=size)
+    row = page.get_by_role("row", name=said.capture.inspection.unit.serial)
+    expect(row).to_contain_text("Sofort sperren")
+    expect(row).to_contain_text("0,60")
+    beyond = page.locator("#line-table th, #line-table td").evaluate_all(
+        "cells => cells.filter(one => one.scrollWidth > one.clientWidth).map(one => one.innerText)"
+    )
+    assert beyond == []
 
 
 def test_old_figures_are_not_shown_as_new(enter: Enter) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.test import Client
 
 from governance import audit
 from governance.access import system
 from governance.audit import UnauditedChange
 from governance.models import AuditEntry
+from governance.roles import Role
 from tests import factories
 from tests.factories import NOW
 from traceability.models import Site
@@ -89,3 +91,19 @@ def test_the_database_refuses_to_alter_the_trail(statement: str) -> None:
     with pytest.raises(IntegrityError, match="never changed"):
         alter()
     assert AuditEntry.objects.get().actor == "test"
+
+
+@pytest.mark.django_db
+def test_the_page_shows_a_detail_whatever_its_keys_are_called() -> None:
+    client = Client()
+    client.force_login(factories.user(Role.AUDITOR))
+    with audit.recorded(actor=system("test"), at=NOW) as trail:
+        trail.add(
+            "list.sign",
+            subject_kind="list",
+            subject="1",
+            site_id=factories.site().pk,
+            detail={"items": 7, "keys": "all"},
+        )
+    page = client.get("/audit/").content.decode()
+    assert "keys=all items=7" in page

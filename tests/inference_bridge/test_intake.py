@@ -18,9 +18,10 @@ from inference_bridge.intake import Incoming, Status
 from inference_bridge.models import Alert, DeadLetter
 from inference_bridge.routing import Rule
 from inference_bridge.settling import hold_incomplete
-from labeling.models import DefectClass
+from labeling.models import DefectClass, Label
 from review import decisions, queue
 from review.models import Answer, Decision, ReviewTask, TaskKind
+from review.verdicts import Verdict
 from tests import factories
 from tests.inference_bridge.conftest import give_policy, take
 from tests.inference_bridge.messages import event, view
@@ -326,7 +327,7 @@ def test_two_consumers_with_the_same_messages_take_each_once(now: datetime) -> N
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=120)
 
     assert outcomes.count(Status.TAKEN) == 14
     assert outcomes.count(Status.REPEATED) == 12
@@ -471,6 +472,14 @@ def test_a_late_view_makes_an_open_task_graver(now: datetime) -> None:
     assert Alert.objects.count() == 1
 
 
+def test_a_late_view_leaves_a_task_at_the_front_where_a_lead_has_moved_it(now: datetime) -> None:
+    take(now, view(now, of="SN-1", name="top", score=0.3, expected=1))
+    front = now - timedelta(minutes=1)
+    ReviewTask.objects.update(due=front, raised_at=now)
+    take(now, view(now, of="SN-1", name="side", score=0.95))
+    assert ReviewTask.objects.get().due == front
+
+
 def test_a_late_view_never_makes_a_task_less_grave(now: datetime) -> None:
     take(now, view(now, of="SN-1", name="top", score=0.5, expected=1))
     take(now, view(now, of="SN-1", name="side", score=0.1))
@@ -507,7 +516,39 @@ def test_a_doubtful_view_after_the_answer_holds_the_unit_and_asks_again(
     assert Alert.objects.count() == (kind == TaskKind.CONTAIN)
     assert Decision.objects.filter(withdrawal__isnull=True).count() == 1
     _answered(plant, later)
+    is_fit = kind != TaskKind.CAPTURE_CHECK
+    assert Unit.objects.get().disposition == ("ACCEPT" if is_fit else "HOLD")
+
+
+def test_a_unit_held_for_want_of_a_view_is_asked_about_again_when_it_comes(
+    now: datetime, plant: Site
+) -> None:
+    take(now, view(now, of="SN-1", name="top", score=0.5))
+    later = now + timedelta(minutes=3)
+    assert hold_incomplete(at=later) == 1
+    _answered(plant, later)
+    assert Unit.objects.get().disposition == "HOLD"
+    take(later, view(now, of="SN-1", name="side", score=0.1))
+    assert ReviewTask.objects.get().state == "QUEUED"
+    _answered(plant, later)
     assert Unit.objects.get().disposition == "ACCEPT"
+    take(later, view(now, of="SN-1", name="side", score=0.1))
+    assert ReviewTask.objects.get().state == "DECIDED"
+
+
+def test_an_unfit_view_holds_until_it_is_taken_again(now: datetime, plant: Site) -> None:
+    unfit = {"verdict": "unfit"}
+    blurred = view(now, of="SN-1", name="top", score=0.1, expected=1)
+    blurred["data"]["capture"]["quality"] = unfit
+    take(now, blurred)
+    _answered(plant, now)
+    assert Unit.objects.get().disposition == "HOLD"
+    assert not Label.objects.exists()
+    take(now, view(now, of="SN-1", name="top", score=0.1, expected=1))
+    assert ReviewTask.objects.get().state == "QUEUED"
+    _answered(plant, now)
+    assert Unit.objects.get().disposition == "ACCEPT"
+    assert Label.objects.get().verdict == "good"
 
 
 def test_a_fine_view_after_the_answer_changes_nothing(now: datetime, plant: Site) -> None:
@@ -645,7 +686,8 @@ def test_a_verdict_is_recorded_while_its_inspection_is_worked_on(
     else:
         take(now, view(now, of="SN-1", name="side", score=0.1))
     assert Decision.objects.count() == 1
-    assert Disposition.objects.get(revision=1).kind == "ACCEPT"
+    is_whole = through == "a late view"
+    assert Disposition.objects.get(revision=1).kind == ("ACCEPT" if is_whole else "HOLD")
 
 
 def _judge(actor: Actor, held: queue.Lease, at: datetime) -> None:
@@ -659,7 +701,7 @@ def _decide(actor: Actor, held: queue.Lease, at: datetime) -> None:
     decisions.decide(
         actor=actor,
         held=held,
-        verdict=decisions.Verdict(answer=Answer.FALSE_CALL, disposition=DispositionKind.ACCEPT),
+        verdict=Verdict(answer=Answer.FALSE_CALL, disposition=DispositionKind.ACCEPT),
         key=f"key-{held.fence:08d}",
         undo_window=timedelta(seconds=8),
         at=at,

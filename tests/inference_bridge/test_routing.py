@@ -11,12 +11,12 @@ from inference_bridge.routing import (
     EVERYTHING_TO_A_PERSON,
     Rule,
     badness,
-    draw,
     inclusion,
     is_sampled,
     most_specific,
     route,
 )
+from traceability.draws import draw
 from traceability.models import Route
 
 UNIT = st.floats(0, 1)

@@ -8,12 +8,17 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pytest_django import Settings
 
+from governance.access import actor_of
 from governance.roles import Role
 from insights import plant_overview
 from labeling.models import Dataset
+from mes_integration.models import WriteBack
+from review import queue
 from tests import factories
+from tests.mes_integration.plant import enqueued
 from traceability.models import Route, Unit
 
 pytestmark = pytest.mark.django_db
@@ -36,10 +41,25 @@ def test_an_operator_of_one_line_sees_that_line_alone() -> None:
     assert plant_overview.on_hold(actor=actor, site=factories.site()) is None
 
 
+def test_what_the_mes_has_not_taken_names_its_oldest_and_where_that_should_go() -> None:
+    at = factories.NOW
+    actor, site = factories.actor(), factories.site()
+    assert plant_overview.unacknowledged(actor=actor, site=site, at=at).count == 0
+    old, young = enqueued(at=at - timedelta(seconds=301)), enqueued(at=at)
+    WriteBack.objects.filter(pk=old.pk).update(target="qms", state="REJECTED")
+    found = plant_overview.unacknowledged(actor=actor, site=site, at=at)
+    assert (found.count, found.stuck, found.target, found.is_late) == (2, 1, "qms", True)
+    WriteBack.objects.filter(pk=old.pk).update(state="UNCERTAIN")
+    assert plant_overview.unacknowledged(actor=actor, site=site, at=at).stuck == 0
+    WriteBack.objects.filter(pk=old.pk).update(state="WITHDRAWN", settled_at=at)
+    found = plant_overview.unacknowledged(actor=actor, site=site, at=at)
+    assert (found.oldest, found.target, found.is_late) == (young.enqueued_at, "mes", False)
+
+
 def test_units_on_hold_are_counted_for_the_site() -> None:
     held = factories.unit()
     factories.unit()
-    Unit.objects.filter(pk=held.pk).update(disposition="HOLD")
+    Unit.objects.filter(pk=held.pk).update(disposition="HOLD", held_since=factories.NOW)
     assert plant_overview.on_hold(actor=factories.actor(), site=factories.site()) == 1
 
 
@@ -79,6 +99,28 @@ def test_the_page_asks_as_much_for_twenty_units_as_for_one(client: Client) -> No
     with CaptureQueriesContext(connection) as twenty:
         assert client.get("/live/").status_code == 200
     assert len(twenty) == len(one) <= 22
+
+
+@pytest.mark.parametrize("page", ["/live/", "/units/"])
+def test_who_judges_a_unit_learns_nothing_of_it_here(client: Client, page: str) -> None:
+    person = factories.user(Role.INSPECTOR)
+    task = factories.task(score=0.4242)
+    Unit.objects.filter(pk=task.unit_id).update(disposition="HOLD", held_since=factories.NOW)
+    client.force_login(person)
+    before = client.get(page).content.decode()
+    assert "Hold" in before or "0.42" in before
+    queue.claim(
+        actor=actor_of(person),
+        site=task.site,
+        count=1,
+        lease=timedelta(minutes=1),
+        at=timezone.now(),
+    )
+    after = client.get(page).content.decode()
+    assert task.unit.serial in after
+    assert "on your bench" in after
+    assert "0.42" not in after
+    assert 'state--hold">Hold' not in after
 
 
 def test_an_empty_plant_says_what_happens_next(client: Client) -> None:

@@ -11,11 +11,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from governance.access import actor_of
 from governance.roles import Role
 from review import decisions, queue
-from review.decisions import Verdict
-from review.models import Answer
+from review.models import Answer, ReviewTask
 from review.queue import Lease
+from review.verdicts import Verdict
 from tests import factories
 from traceability.models import Capture, DispositionKind, Line, Site, Unit
 
@@ -157,3 +158,23 @@ def test_a_longer_story_takes_no_more_queries() -> None:
     with CaptureQueriesContext(connection) as long:
         client.get("/units/SN-1/")
     assert len(long) == len(short)
+
+
+def test_who_is_judging_a_part_learns_nothing_of_it_from_its_page() -> None:
+    inspector, unit = factories.user(), judged("SN-42")
+    second = ReviewTask.objects.get()
+    second.pk, second.uuid, second.purpose, second.state = None, uuid4(), "SECOND", "QUEUED"
+    second.save()
+    client = Client()
+    client.force_login(inspector)
+    told = ("Deep scratch", "0.613", "Rework")
+    page = client.get(f"/units/{unit.serial}/").content.decode()
+    assert all(words in page for words in told)
+    actor = actor_of(inspector)
+    [held] = queue.claim(actor=actor, site=unit.site, count=1, lease=MINUTE, at=timezone.now())
+    page = client.get(f"/units/{unit.serial}/").content.decode()
+    assert not any(words in page for words in told)
+    assert "after your verdict" in page
+    colleague = signed_in(Role.INSPECTOR).get(f"/units/{unit.serial}/").content.decode()
+    assert all(words in colleague for words in told)
+    queue.release(actor=actor, held=Lease(held.uuid, held.fence), at=timezone.now())

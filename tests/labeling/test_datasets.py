@@ -323,6 +323,21 @@ def test_an_image_that_is_gone_or_changed_is_left_out_and_says_so(
     assert published(dataset, now) == version
 
 
+def test_an_image_too_large_to_learn_from_is_left_out_and_still_shown(
+    dataset: Dataset, now: datetime
+) -> None:
+    bring(mixed(12), now)
+    wide = Capture.objects.get(sha256=sha(1))
+    Capture.objects.filter(pk=wide.pk).update(preview="READY", width=10_000, height=10_000)
+    version = published(dataset, now)
+    assert sum(c["samples"] for c in version.counts.values()) == 11
+    wide.refresh_from_db()
+    assert (wide.preview, wide.learnable) == ("READY", False)
+    assert "50 megapixels" in AuditEntry.objects.get(action="capture.leave_out").reason
+    assert new_labels(dataset=dataset) == 0
+    assert published(dataset, now) == version
+
+
 @pytest.mark.parametrize(
     ("images", "sentence"),
     [
@@ -442,7 +457,7 @@ def test_a_dataset_is_published_by_one_at_a_time(
 
     def finish(*args: Any) -> None:
         inside.set()
-        assert go.wait(30)
+        assert go.wait(120)
         whole(*args)
 
     monkeypatch.setattr(datasets, "finish", finish)
@@ -455,7 +470,7 @@ def test_a_dataset_is_published_by_one_at_a_time(
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert inside.wait(30)
+    assert inside.wait(120)
     with pytest.raises(Conflict, match="being published right now"):
         published(dataset, now)
     go.set()

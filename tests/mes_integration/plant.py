@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from django.db import connection
 
 from governance.access import system
 from governance.audit import recorded
 from mes_integration import outbox
 from mes_integration.models import WriteBack
 from tests import factories
+from tests.ports import OwnPort
 from traceability.models import DeciderKind, Disposition, Inspection, ModelVersion, Unit
 
 NOW = factories.NOW
@@ -95,13 +97,19 @@ def expire_lease(row: WriteBack) -> None:
     )
 
 
+def somebody_waits_for_a_lock() -> bool:
+    """Whether another connection has come so far that it waits for what this one holds."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+
 class DemoMes:
     """The demo MES as the process it is, with its faults open."""
 
     def __init__(self, state: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        self._port = OwnPort()
+        port = self._port.number
         self.url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
             [
@@ -110,8 +118,8 @@ class DemoMes:
             ],
             env=os.environ | {"TEST_SECRET": SECRET},
         )
-        self._http = httpx.Client(base_url=self.url, timeout=5)
-        ends = time.monotonic() + 40
+        self._http = httpx.Client(base_url=self.url, timeout=60)
+        ends = time.monotonic() + 90
         while not self._is_up():
             assert time.monotonic() < ends, "the demo MES did not come up"
             assert self._process.poll() is None, "the demo MES ended"
@@ -138,7 +146,8 @@ class DemoMes:
     def stop(self) -> None:
         self._http.close()
         self._process.terminate()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)
+        self._port.free()
 
 
 @dataclass
@@ -177,7 +186,7 @@ class ScriptedMes:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 scripted.answer(self, Request(self.command, self.path, dict(self.headers), body))
 
-            do_GET = do_POST = answer  # noqa: N815  # the names http.server looks for
+            do_GET = do_POST = do_PUT = answer  # noqa: N815  # the names http.server looks for
 
             def log_message(self, *_arguments: object) -> None:
                 """Quiet."""

@@ -11,8 +11,10 @@ import fastjsonschema
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django.fixtures import Settings
 
 import mes_integration
+from config.settings.environment import MesTarget
 from governance.access import system
 from governance.audit import recorded
 from governance.models import AuditEntry
@@ -141,7 +143,7 @@ def test_enqueueing_is_audited_in_its_own_transaction() -> None:
     (row,) = put(disposition())
     entry = AuditEntry.objects.get(action="write_back.enqueue")
     assert entry.subject == row.unit.serial
-    assert entry.detail == {"write_back": str(row.uuid), "revision": 1}
+    assert entry.detail == {"write_back": str(row.uuid), "revision": 1, "target": "mes"}
 
 
 def test_a_disposition_is_withdrawn_within_its_undo_window(demo: DemoMes) -> None:
@@ -152,6 +154,25 @@ def test_a_disposition_is_withdrawn_within_its_undo_window(demo: DemoMes) -> Non
     assert delivery.deliver_due(at=NOW + timedelta(minutes=1), limit=10) == 0
     assert demo.held(row) is None
     assert AuditEntry.objects.filter(action="write_back.withdraw").count() == 1
+
+
+def test_each_target_has_its_own_entry_of_what_was_withdrawn(settings: Settings) -> None:
+    two = [
+        MesTarget(name=name, adapter="http", url=f"http://{name}.invalid")
+        for name in ("mes", "qms")
+    ]
+    settings.LOUPE = settings.LOUPE.model_copy(update={"mes_targets": two, "mes_url": ""})
+    row = enqueued(due_at=NOW + timedelta(seconds=8))
+    withdraw(row, seconds=7)
+    rows = WriteBack.objects.order_by("pk")
+    assert [(each.target, each.state) for each in rows] == [
+        ("mes", "WITHDRAWN"),
+        ("qms", "WITHDRAWN"),
+    ]
+    entries = AuditEntry.objects.filter(action="write_back.withdraw").order_by("pk")
+    assert [entry.detail for entry in entries] == [
+        {"revision": 1, "target": each.target, "write_back": str(each.uuid)} for each in rows
+    ]
 
 
 def test_what_is_due_is_not_withdrawn_any_more() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from governance.models import AuditEntry
 from governance.roles import Role
-from mes_integration import delivery, resolution
-from mes_integration.models import WriteBack
+from mes_integration import changes, delivery, exceptions, resolution
+from mes_integration.models import MesChange, ReconciliationException, WriteBack
 from tests import factories
 from tests.mes_integration.plant import NOW, DemoMes, enqueued, outcomes, state_of
 from traceability.refusals import Conflict, Invalid, Unknown
@@ -78,9 +78,9 @@ def test_what_is_stuck_is_settled_on_a_persons_word(state: str) -> None:
     [
         ("PENDING", "leaves by itself"),
         ("SENDING", "wait for the answer"),
-        ("ACKNOWLEDGED", "settled: Acknowledged"),
-        ("WITHDRAWN", "settled: Taken back"),
-        ("SUPERSEDED", "settled: Superseded"),
+        ("ACKNOWLEDGED", "has acknowledged it"),
+        ("WITHDRAWN", "taken back before it left"),
+        ("SUPERSEDED", "a later revision of this unit goes instead"),
     ],
 )
 def test_what_is_not_stuck_is_left_alone_and_says_why(state: str, sentence: str) -> None:
@@ -163,3 +163,50 @@ def test_a_lead_of_another_line_changes_nothing_here() -> None:
     own = factories.actor(Role.LEAD, on=factories.line(code="line-1"))
     resolution.settle(actor=own, write_back=row, reference="", reason="Mine.", at=NOW)
     assert state_of(row) == "ACKNOWLEDGED"
+
+
+CURES = (
+    *("decide the unit anew", "wait for the answer", "leaves by itself", "see to that one"),
+    *("settle this one", "reconcile the two", "look at the unit", "there is nothing to"),
+    *("see how", "mend this one", "close this one", "says so anew"),
+)
+
+
+def names_a_cure(sentence: str) -> bool:
+    """Beyond how things stand, which its first clause says."""
+    first, mark, rest = sentence.lower().partition(": ")
+    return any(cure in (rest if mark else first) for cure in CURES)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "It is settled: Acknowledged.",
+        "It is settled: Ours stands.",
+        "It is settled: a person has closed it.",
+        "It is settled: it was sent again.",
+        "It is only noted: a later change has come.",
+    ],
+)
+def test_how_things_stand_is_no_cure(sentence: str) -> None:
+    assert not names_a_cure(sentence)
+
+
+@pytest.mark.parametrize("state", sorted(set(WriteBack.State) - set(STUCK) - {"SENT"}))
+def test_every_refusal_says_what_can_be_done(state: str) -> None:
+    row = put(enqueued(), state)
+    sentence = resolution.why_not_resend(row)
+    assert names_a_cure(sentence), sentence
+    assert resolution.why_not_settle(row, at=NOW) == sentence
+
+
+@pytest.mark.parametrize("state", sorted(set(MesChange.State) - {"OPEN"}))
+def test_every_refusal_of_a_conflict_says_what_can_be_done(state: str) -> None:
+    sentence = changes.why_not_resolve(MesChange(state=state))
+    assert names_a_cure(sentence), sentence
+
+
+@pytest.mark.parametrize("state", sorted(set(ReconciliationException.State) - {"OPEN"}))
+def test_every_refusal_of_an_exception_says_what_can_be_done(state: str) -> None:
+    sentence = exceptions.why_not_send(ReconciliationException(state=state), 1)
+    assert names_a_cure(sentence), sentence

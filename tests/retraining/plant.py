@@ -5,24 +5,29 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw
 
 from governance.access import system
 from governance.audit import recorded
 from labeling.models import Dataset, Label
 from retraining import registry, runs
+from retraining.backends.local import LocalBackend
+from retraining.backends.protocol import JobSpec
 from retraining.models import RegisteredModel, RunState, TrainingRun
 from tests import factories
 from traceability.gateways import object_store
 from traceability.models import Site
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 SIDE = 64
 _number = itertools.count(1)
 
@@ -109,6 +114,19 @@ def follow_until(
         if time.monotonic() > deadline:
             raise AssertionError(f"still {run.state}, {run.stage}")
         time.sleep(0.05)
+
+
+def stay_at_work(patch: pytest.MonkeyPatch) -> None:
+    """From here on a training reads at a picture that never ends, until it is killed."""
+    spawn = LocalBackend._spawn
+
+    def spawned(backend: LocalBackend, spec: JobSpec, root: Path) -> None:
+        picture = max(p for p in (root / "input/data/train").rglob("*") if p.is_file())
+        picture.unlink()
+        os.mkfifo(picture)
+        spawn(backend, spec, root)
+
+    patch.setattr(LocalBackend, "_spawn", spawned)
 
 
 def findings(run: TrainingRun) -> Sequence[str]:

@@ -206,6 +206,40 @@ def test_the_server_never_sees_half_a_model(
     assert wrong == []
 
 
+def test_two_who_turn_the_link_at_once_do_not_take_it_from_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving, link = LocalServing(folder=tmp_path), tmp_path / "model"
+    mine, other = (tmp_path / "models" / name for name in ("mine", "other"))
+    for target in (mine, other):
+        target.mkdir(parents=True)
+    whole = Path.replace
+
+    def last(draft: Path, to: Path) -> Path:
+        """The other thread of this web server comes and is done before this one goes on."""
+        monkeypatch.setattr(Path, "replace", whole)
+        thread = threading.Thread(target=serving._turn, args=(link, other))
+        thread.start()
+        thread.join()
+        assert link.resolve() == other
+        return whole(draft, to)
+
+    monkeypatch.setattr(Path, "replace", last)
+    serving._turn(link, mine)
+    assert link.resolve() == mine
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "models"]
+
+
+def test_a_link_that_cannot_be_turned_leaves_nothing_behind(tmp_path: Path) -> None:
+    target = tmp_path / "models" / "mine"
+    target.mkdir(parents=True)
+    # Somebody has put a folder where the link belongs.
+    (tmp_path / "model").mkdir()
+    with pytest.raises(IsADirectoryError):
+        LocalServing(folder=tmp_path)._turn(tmp_path / "model", target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "models"]
+
+
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """A server that does not answer, until it is called."""

@@ -14,10 +14,11 @@ from governance.models import AuditEntry
 from governance.roles import Role
 from labeling.models import Label
 from mes_integration.models import WriteBack
-from review import decisions, queue
-from review.decisions import Recorded, UndoClosed, Verdict
+from review import deadlines, decisions, queue
+from review.decisions import Recorded, UndoClosed
 from review.models import Answer, Decision, ReviewTask, TaskState
 from review.queue import Lease, LeaseLost
+from review.verdicts import Verdict
 from tests import factories
 from tests.factories import NOW
 from traceability.models import Disposition, DispositionKind, Unit
@@ -159,7 +160,7 @@ def test_accepting_a_confirmed_defect_is_refused_and_the_lease_stays() -> None:
 @pytest.mark.django_db
 def test_revisions_of_a_unit_rise_by_one() -> None:
     task = factories.task(deadline=NOW)
-    queue.hold_overdue(at=NOW)
+    deadlines.hold_overdue(at=NOW)
     mine = factories.actor()
     decide(mine, claimed(mine))
     revisions = Disposition.objects.filter(unit=task.unit).values_list("revision", "kind")
@@ -179,7 +180,7 @@ def test_an_inconclusive_answer_holds_the_unit_and_labels_nothing() -> None:
 @pytest.mark.django_db
 def test_undo_within_the_window_takes_everything_back_and_the_task_returns() -> None:
     task = factories.task(deadline=NOW)
-    queue.hold_overdue(at=NOW)
+    deadlines.hold_overdue(at=NOW)
     mine = factories.actor()
     recorded = decide(mine, claimed(mine))
     again = decisions.undo(
@@ -190,6 +191,7 @@ def test_undo_within_the_window_takes_everything_back_and_the_task_returns() -> 
     assert Unit.objects.get(pk=task.unit_id).disposition == "HOLD"
     assert hasattr(Label.objects.get(), "withdrawal")
     redone = decide(mine, Lease(again.uuid, again.fence), REJECT, key="key-00000002")
+    assert redone.decision.disposition is not None
     assert redone.decision.disposition.revision == 3
 
 
@@ -324,6 +326,7 @@ def test_a_scrapped_unit_stays_scrapped_whatever_is_said_later() -> None:
     decide(mine, claimed(mine), scrap, key="key-00000001")
     recorded = decide(mine, claimed(mine), key="key-00000002")
     assert kinds_of(unit) == ["SCRAP", "SCRAP"]
+    assert recorded.decision.disposition is not None
     assert recorded.decision.disposition.kind == "SCRAP"
     assert Unit.objects.get(pk=unit.pk).disposition == "SCRAP"
 
@@ -333,7 +336,7 @@ def test_a_scrapped_unit_is_not_held_by_a_deadline() -> None:
     unit, mine = two_questions()
     scrap = Verdict(answer=Answer.CONFIRMED, disposition=DispositionKind.SCRAP)
     decide(mine, claimed(mine), scrap)
-    queue.hold_overdue(at=NOW + timedelta(hours=1))
+    deadlines.hold_overdue(at=NOW + timedelta(hours=1))
     assert kinds_of(unit) == ["SCRAP"]
 
 

@@ -53,7 +53,7 @@ def test_a_unit_drafted_twice_in_a_batch_gets_both_revisions_and_stands_where_th
     ]
     unit = Unit.objects.get(pk=twice.unit_id)
     assert (unit.disposition, unit.disposition_revision) == ("ACCEPT", 2)
-    assert [d.write_back.revision for d in Disposition.objects.order_by("id")] == [1, 1, 2]
+    assert [d.write_backs.get().revision for d in Disposition.objects.order_by("id")] == [1, 1, 2]
 
 
 def test_rows_come_back_in_their_order_and_as_they_were_given() -> None:

@@ -12,7 +12,7 @@ from governance.access import Actor, actor_of
 from governance.models import AuditEntry, Grant
 from governance.roles import Role
 from mes_integration.models import WriteBack
-from review import queue
+from review import deadlines, queue
 from review.claimed import ClaimedTask
 from review.models import ReviewTask, TaskKind, TaskState
 from review.queue import Lease, LeaseLost
@@ -156,19 +156,19 @@ def test_nobody_claims_at_a_site_that_is_not_his() -> None:
 @pytest.mark.django_db
 def test_past_its_deadline_a_unit_goes_on_hold_and_never_to_accept() -> None:
     task = factories.task(deadline=NOW)
-    assert queue.hold_overdue(at=NOW) == 1
+    assert deadlines.hold_overdue(at=NOW) == 1
     disposition = Disposition.objects.get(unit=task.unit)
     assert (disposition.kind, disposition.decider_kind) == ("HOLD", "rule")
     assert Unit.objects.get(pk=task.unit_id).disposition == "HOLD"
     assert WriteBack.objects.get(unit=task.unit).payload["data"]["disposition"] == "HOLD"
     assert ReviewTask.objects.get(pk=task.pk).state == TaskState.QUEUED
-    assert queue.hold_overdue(at=NOW) == 0
+    assert deadlines.hold_overdue(at=NOW) == 0
 
 
 @pytest.mark.django_db
 def test_an_audit_sample_is_not_held_for_its_deadline() -> None:
     factories.task(deadline=NOW, kind=TaskKind.AUDIT)
-    assert queue.hold_overdue(at=NOW + MINUTE) == 0
+    assert deadlines.hold_overdue(at=NOW + MINUTE) == 0
 
 
 @pytest.mark.django_db

@@ -22,10 +22,11 @@ from hypothesis.stateful import (
 
 from governance.access import Actor, actor_of
 from mes_integration.models import WriteBack
-from review import decisions, queue
-from review.decisions import UndoClosed, Verdict
+from review import deadlines, decisions, queue
+from review.decisions import UndoClosed
 from review.models import Answer, Decision, ReviewTask, TaskState
 from review.queue import Lease, LeaseLost
+from review.verdicts import Verdict
 from tests import factories
 from tests.factories import NOW
 from traceability.models import Disposition, DispositionKind
@@ -141,7 +142,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def deadline_passes(self) -> None:
-        queue.hold_overdue(at=NOW + timedelta(minutes=6))
+        deadlines.hold_overdue(at=NOW + timedelta(minutes=6))
 
     def holds(self, held: Held) -> bool:
         """Whether the model says this lease is the current one."""
@@ -186,7 +187,7 @@ def test_the_queue_keeps_its_promises_in_any_order() -> None:
     run_state_machine_as_test(
         QueueMachine,
         settings=settings(
-            max_examples=40,
+            max_examples=20,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -28,7 +28,7 @@ class Plant:
     def output(self) -> str:
         return self.said.read_text()
 
-    def says(self, text: str, seconds: float = 15) -> bool:
+    def says(self, text: str, seconds: float = 90) -> bool:
         return wait_until(lambda: text in self.output(), seconds)
 
     def children(self, word: str = "") -> list[int]:
@@ -38,7 +38,7 @@ class Plant:
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(how)
-        return self.process.wait(20)
+        return self.process.wait(90)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def runner(environment: dict[str, str]) -> Callable[..., subprocess.CompletedPro
             env=environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
 

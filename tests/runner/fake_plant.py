@@ -22,6 +22,18 @@ FAMILY = (
     "print('awake', flush=True); time.sleep(600)"
 )
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
+# Says on being stopped that it is gone; who reads of it notes whether it was still there.
+QUEUE = (
+    "import pathlib, signal, sys, time; gone = pathlib.Path(sys.argv[-1]);"
+    "signal.signal(signal.SIGTERM, lambda *_: (gone.touch(), sys.exit()));"
+    "print('awake', flush=True); time.sleep(600)"
+)
+READER = (
+    "import pathlib, signal, sys, time; gone = pathlib.Path(sys.argv[-1]);"
+    "end = lambda *_: (time.sleep(1), gone.exists() and (gone.parent / 'bereft').touch(),"
+    " sys.exit());"
+    "signal.signal(signal.SIGTERM, end); print('awake', flush=True); time.sleep(600)"
+)
 SHORT_LIVED = "print('awake', flush=True); print('out of film'); raise SystemExit(3)"
 COUNT = "import sys, pathlib; p = pathlib.Path(sys.argv[-1]); p.open('a').write('x')"
 
@@ -34,7 +46,11 @@ def python(code: str, *more: str) -> tuple[str, ...]:
 
 def service(name: str, code: str, *, needs: tuple[str, ...] = (), repeat: str = "") -> Service:
     arguments = python(code, name)
-    return Service(name, f"starting {name}", arguments, LogLine("awake"), needs, repeat=repeat)
+    starting = f"starting {name}"
+    # So long that no slow machine is taken for somebody who does not listen.
+    return Service(
+        name, starting, arguments, LogLine("awake"), needs, stop_seconds=600, repeat=repeat
+    )
 
 
 def table(layout: state.Layout) -> list[Step]:
@@ -42,8 +58,14 @@ def table(layout: state.Layout) -> list[Step]:
     bad = Task("bad", "loading film", python(SHORT_LIVED), needs=("camera",))
     dumb = Service("silent", "starting silent", python(SLEEP), StaysUp(99), ready_seconds=1)
     hurried = replace(service("deaf", DEAF), stop_seconds=1.5)
+    gone = str(layout.root / "gone")
+    queue = replace(service("queue", QUEUE), arguments=python(QUEUE, "queue", gone))
+    fill = Task("fill", "filling the queue", python("pass"), needs=("queue",))
+    reader = service("reader", READER, needs=("fill",))
+    reader = replace(reader, arguments=python(READER, "reader", gone))
     scenarios: dict[str, list[Step]] = {
         "plain": [first, service("camera", SLEEP, needs=("count",)), service("press", FAMILY)],
+        "needy": [queue, fill, reader],
         "deaf": [service("camera", SLEEP), service("deaf", DEAF)],
         "hurried": [service("camera", SLEEP), hurried],
         "crashing": [service("camera", SLEEP), service("broken", SHORT_LIVED)],

@@ -28,10 +28,18 @@ def test_a_second_start_names_the_first_and_how_to_stop_it(
     assert "Traceback" not in second.stderr
 
 
+def test_a_management_command_asks_for_a_plant_that_runs(runner: Run) -> None:
+    refused = runner("manage", "check")
+    assert refused.returncode == 1
+    assert "Loupe is not running. Start it with: make run" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_the_lock_of_a_killed_runner_is_free_again(fake_plant: StartPlant) -> None:
     first = fake_plant("plain")
     assert first.says("all is up")
     first.process.kill()
+    first.process.wait()
     second = fake_plant("plain")
     assert second.says("all is up")
 

@@ -1,6 +1,7 @@
 """Starting in order, keeping up, going down - with real processes."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -26,11 +27,22 @@ def test_an_interrupt_stops_everything_with_its_grandchildren(fake_plant: StartP
     plant = fake_plant("plain")
     assert plant.says("all is up")
     assert len(plant.children("press grandchild")) == 1
-    began = time.monotonic()
     assert plant.stop() == 0
-    assert time.monotonic() - began < 8
+    # Nobody's patience had to run out.
+    assert "was killed" not in plant.output()
     assert plant.children() == []
     assert "Everything is stopped." in plant.output()
+
+
+def test_nobody_is_stopped_while_somebody_who_needs_it_still_runs(fake_plant: StartPlant) -> None:
+    plant = fake_plant("needy")
+    assert plant.says("all is up")
+    os.killpg(plant.process.pid, signal.SIGINT)
+    assert plant.process.wait(90) == 0
+    assert (plant.state / "gone").exists()
+    assert not (plant.state / "bereft").exists()
+    assert "was killed" not in plant.output()
+    assert plant.children() == []
 
 
 def test_who_does_not_listen_is_killed_in_time(fake_plant: StartPlant) -> None:
@@ -38,7 +50,8 @@ def test_who_does_not_listen_is_killed_in_time(fake_plant: StartPlant) -> None:
     assert plant.says("all is up")
     began = time.monotonic()
     assert plant.stop(signal.SIGTERM) == 0
-    assert 1 < time.monotonic() - began < 4
+    # A second and a half is his own patience; without one it would be ten minutes.
+    assert 1 < time.monotonic() - began < 60
     assert plant.children() == []
     assert "deaf did not stop in time and was killed" in plant.output()
 
@@ -50,7 +63,8 @@ def test_a_second_interrupt_ends_the_patience(fake_plant: StartPlant) -> None:
     plant.process.send_signal(signal.SIGINT)
     assert plant.says("Stopping ...")
     assert plant.stop() == 0
-    assert time.monotonic() - began < 4
+    # The patience itself is ten minutes here.
+    assert time.monotonic() - began < 60
     assert plant.children() == []
 
 
@@ -82,13 +96,25 @@ def test_a_killed_runner_takes_its_database_along(fake_plant: StartPlant) -> Non
 def test_a_first_start_killed_half_way_is_completed_by_the_next_one(
     fake_plant: StartPlant,
 ) -> None:
-    first = fake_plant("database")
-    assert wait_until(lambda: list(first.state.glob("postgres/cluster.unfinished*")))
-    first.process.kill()
-    first.process.wait()
+    while not is_killed_half_way(fake_plant("database")):
+        # Whoever looked too late has killed a finished start: once more, from the beginning.
+        pass
     second = fake_plant("database")
     assert second.says("all is up")
     assert second.stop() == 0
+
+
+def is_killed_half_way(plant: Plant) -> bool:
+    """Whether it was killed while it made its database; else nothing is left of it."""
+    folder = plant.state / "postgres"
+    assert wait_until(lambda: list(folder.glob("cluster*")))
+    plant.process.kill()
+    plant.process.wait()
+    if not (folder / "cluster").exists():
+        return True
+    assert wait_until(lambda: not living(str(folder / "cluster")))
+    shutil.rmtree(folder)
+    return False
 
 
 def test_a_killed_database_comes_back_at_the_same_address(fake_plant: StartPlant) -> None:
@@ -142,7 +168,7 @@ def test_repeated_crashes_are_given_up_with_one_sentence_and_the_log(
     fake_plant: StartPlant,
 ) -> None:
     plant = fake_plant("crashing")
-    assert plant.process.wait(30) == 1
+    assert plant.process.wait(120) == 1
     output = plant.output()
     assert "broken stopped 5 times within a minute (last: exit code 3)" in output
     assert str(plant.state / "log" / "broken.log") in output
@@ -152,7 +178,7 @@ def test_repeated_crashes_are_given_up_with_one_sentence_and_the_log(
 
 def test_a_failed_step_stops_everything_and_shows_its_last_lines(fake_plant: StartPlant) -> None:
     plant = fake_plant("failing")
-    assert plant.process.wait(15) == 1
+    assert plant.process.wait(90) == 1
     assert "Failed while loading film (exit code 3)" in plant.output()
     assert "out of film" in plant.output()
     assert plant.children() == []
@@ -160,6 +186,6 @@ def test_a_failed_step_stops_everything_and_shows_its_last_lines(fake_plant: Sta
 
 def test_who_is_never_ready_is_named(fake_plant: StartPlant) -> None:
     plant = fake_plant("silent")
-    assert plant.process.wait(15) == 1
+    assert plant.process.wait(90) == 1
     assert "silent was not ready within 1 s." in plant.output()
     assert plant.children() == []

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 15) -> bool:
+def wait_until(condition: Callable[[], object], seconds: float = 90) -> bool:
     """Whether it came true in time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -8,6 +8,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 WIDTH, HEIGHT = 64, 48
@@ -62,3 +63,29 @@ def many_frames(kind: str, count: int = 3) -> bytes:
     """A file with several images."""
     frames = [gradient().rotate(n) for n in range(1, count)]
     return written(gradient(), kind, save_all=True, append_images=frames)
+
+
+def quarters(width: int = 700, height: int = 1100) -> NDArray[np.uint8]:
+    """Four grey quarters and a white corner: no two ways to turn it look alike."""
+    upright = np.zeros((height, width), dtype=np.uint8)
+    upright[: height // 2, : width // 2], upright[: height // 2, width // 2 :] = 40, 90
+    upright[height // 2 :, : width // 2], upright[height // 2 :, width // 2 :] = 140, 190
+    upright[: height // 16, : width // 16] = 255
+    return upright
+
+
+def lying(upright: NDArray[Any], kind: str, orientation: int) -> bytes:
+    """The file of a camera that stored the pixels some other way round, and says so by EXIF."""
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].T,
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return written(Image.fromarray(np.ascontiguousarray(stored)), kind, exif=exif)

@@ -182,15 +182,15 @@ def test_one_image_that_cannot_be_had_holds_up_no_other(monkeypatch: Any) -> Non
     assert away.preview == Capture.Preview.READY
 
 
-def test_an_address_is_the_same_for_a_minute_and_holds_for_four_to_five(now: datetime) -> None:
+def test_an_address_is_the_same_for_an_hour_and_holds_for_a_shift(now: datetime) -> None:
     seen = capture()
     address = images.address(seen, at=now)
-    assert images.address(seen, at=now + timedelta(seconds=59)) == address
-    assert images.address(seen, at=now + timedelta(seconds=60)) != address
+    assert images.address(seen, at=now + timedelta(minutes=59)) == address
+    assert images.address(seen, at=now + timedelta(minutes=60)) != address
     token = address.rpartition("/")[2]
-    assert images.read_token(token, at=now + timedelta(seconds=299)) == seen.uuid
+    assert images.read_token(token, at=now + timedelta(hours=11, minutes=59)) == seen.uuid
     with pytest.raises(Unknown, match="run out"):
-        images.read_token(token, at=now + timedelta(seconds=300))
+        images.read_token(token, at=now + timedelta(hours=12))
 
 
 def test_a_forged_address_is_unknown(now: datetime) -> None:

@@ -48,6 +48,14 @@ def test_an_image_on_its_side_is_shown_upright(orientation: int, corner: tuple[i
     assert np.asarray(got.convert("L"))[corner[1], corner[0]] > 200
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_every_way_a_camera_can_be_held_ends_upright(kind: str, orientation: int) -> None:
+    upright = pictures.quarters(WIDTH, 2 * HEIGHT)
+    got = shown(pictures.lying(upright, kind, orientation), WIDTH, 2 * HEIGHT)
+    assert np.abs(np.asarray(got.convert("L"), dtype=int) - upright).mean() < 6
+
+
 def test_the_size_is_that_of_the_upright_image() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -14,8 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import OwnPort
+
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
 TRAIN_SECONDS = 240.0
 
 
@@ -93,26 +94,22 @@ class Server:
                 time.sleep(0.05)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def serving(root: Path) -> Iterator[Server]:
-    port = free_port()
+    own = OwnPort()
     process = subprocess.Popen(
         command("serve"),
         cwd=ROOT,
-        env=environment(root, SAGEMAKER_BIND_TO_PORT=str(port)),
+        env=environment(root, SAGEMAKER_BIND_TO_PORT=str(own.number)),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        server = Server(port)
+        server = Server(own.number)
         server.wait()
         yield server
     finally:
         process.terminate()
-        assert process.wait(timeout=WAIT_SECONDS) == 0
+        ended = process.wait(timeout=WAIT_SECONDS)
+        own.free()
+        assert ended == 0

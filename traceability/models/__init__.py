@@ -9,7 +9,16 @@ from traceability.models.dispositions import (
     DispositionWithdrawal,
 )
 from traceability.models.inspections import Capture, Inspection, ModelVersion, Prediction, Route
-from traceability.models.parts import Lot, PartNumber, PartRevision, Supplier, Tooling, Unit
+from traceability.models.parts import (
+    Lot,
+    PartNumber,
+    PartRevision,
+    Supplier,
+    Tooling,
+    Unit,
+    WorkOrder,
+)
+from traceability.models.pictures import HeatMap, Reference
 from traceability.models.plant import Area, Calibration, Line, Site, Station
 
 __all__ = [
@@ -20,6 +29,7 @@ __all__ = [
     "Disposition",
     "DispositionKind",
     "DispositionWithdrawal",
+    "HeatMap",
     "Inspection",
     "Line",
     "Lot",
@@ -27,10 +37,12 @@ __all__ = [
     "PartNumber",
     "PartRevision",
     "Prediction",
+    "Reference",
     "Route",
     "Site",
     "Station",
     "Supplier",
     "Tooling",
     "Unit",
+    "WorkOrder",
 ]

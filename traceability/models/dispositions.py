@@ -29,6 +29,7 @@ class DeciderKind(models.TextChoices):
     MODEL = "model", _("Model")
     INSPECTOR = "inspector", _("Inspector")
     RULE = "rule", _("Rule")
+    MES = "mes", _("MES")
 
 
 class Disposition(models.Model):

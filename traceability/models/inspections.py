@@ -51,7 +51,8 @@ class Inspection(models.Model):
                 fields=["opened_at"],
                 name="inspection_unsettled",
                 condition=Q(settled_at__isnull=True),
-            )
+            ),
+            models.Index(F("station"), F("id").desc(), name="inspection_at_station"),
         ]
 
     def __str__(self) -> str:
@@ -62,6 +63,12 @@ class Capture(models.Model):
     """One image with its context. Width and height are pixels after EXIF transpose."""
 
     class Preview(models.TextChoices):
+        PENDING = "PENDING", _("Pending")
+        READY = "READY", _("Ready")
+        REFUSED = "REFUSED", _("Refused")
+
+    class Tiles(models.TextChoices):
+        NONE = "NONE", _("None")
         PENDING = "PENDING", _("Pending")
         READY = "READY", _("Ready")
         REFUSED = "REFUSED", _("Refused")
@@ -87,9 +94,40 @@ class Capture(models.Model):
     )
     preview = models.CharField(max_length=8, choices=Preview.choices, default=Preview.PENDING)
     preview_refusal = models.CharField(max_length=300, blank=True)
+    depth = models.PositiveSmallIntegerField(
+        default=8, db_default=8, help_text=_("Bits of a pixel that are used: 8, 12 or 16.")
+    )
+    window_low = models.PositiveIntegerField(default=0, db_default=0)
+    window_high = models.PositiveIntegerField(default=255, db_default=255)
+    tiles = models.CharField(
+        max_length=8,
+        choices=Tiles.choices,
+        default=Tiles.NONE,
+        db_default="NONE",
+        help_text=_("Whether the image is cut into tiles; small ones need none."),
+    )
+    tile_levels = models.PositiveSmallIntegerField(default=0, db_default=0)
+    learnable = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text=_("False for an image that is too large to train a model on."),
+    )
+    making_since = models.DateTimeField(
+        null=True, help_text=_("When a worker began to make the pictures of this large image.")
+    )
+    making_killed = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        help_text=_("How many workers in a row have not lived to finish it."),
+    )
 
     class Meta:
         constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=(Q(tiles="READY") & Q(tile_levels__gte=1))
+                | (~Q(tiles="READY") & Q(tile_levels=0)),
+                name="capture_tiles_have_levels",
+            ),
             models.CheckConstraint(
                 condition=Q(width__gte=1) & Q(height__gte=1), name="capture_has_pixels"
             ),
@@ -104,6 +142,7 @@ class Capture(models.Model):
             models.Index(
                 fields=["id"], name="capture_preview_pending", condition=Q(preview="PENDING")
             ),
+            models.Index(fields=["id"], name="capture_tiles_pending", condition=Q(tiles="PENDING")),
         ]
 
     def __str__(self) -> str:
@@ -175,7 +214,10 @@ class Prediction(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            models.Index(F("site"), F("received_at").desc(), name="prediction_recent")
+            models.Index(F("site"), F("received_at").desc(), name="prediction_recent"),
+            models.Index(
+                fields=["id"], name="prediction_has_heat_map", condition=Q(heatmap_uri__gt="")
+            ),
         ]
 
     def __str__(self) -> str:

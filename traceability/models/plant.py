@@ -60,6 +60,12 @@ class Station(models.Model):
     site = models.ForeignKey(Site, on_delete=models.PROTECT)
     line = models.ForeignKey(Line, on_delete=models.PROTECT)
     code = models.CharField(max_length=64)
+    hold_place = models.CharField(
+        max_length=64,
+        blank=True,
+        db_default="",
+        help_text=_("Where held parts are put, as the tablet says it; empty for the red rack."),
+    )
 
     class Meta:
         constraints: ClassVar = [

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from config.demo import line
+from config.demo import line, xray
 from config.demo.source import Shot, remember
 from inference_bridge.gateways.sqs import prediction_queue
 
@@ -38,6 +38,7 @@ class Command(BaseCommand):
         counter = line.Counter(settings.LOUPE.state / "demo" / "next-unit")
         source = remember(settings.LOUPE.state, None)
         first = counter.read()
+        xray.send_once(prediction_queue(), at=timezone.now())
         with httpx.Client(timeout=30) as client:
             for sent, shot in zip(count(1), source.line(first), strict=False):
                 line.wait_for_room(stop, buffer=options["buffer"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
@@ -12,6 +12,12 @@ from governance.access import system
 from inference_bridge.policy import set_policy
 from inference_bridge.routing import Rule
 from traceability.refusals import Invalid, Refusal
+
+_SHARES: Final = {
+    "blind": "share of tasks judged without the model's opinion",
+    "second": "share of verdicts that somebody else inspects a second time",
+    "control": "share of claims that may bring a control",
+}
 
 
 class Command(BaseCommand):
@@ -29,7 +35,26 @@ class Command(BaseCommand):
         parser.add_argument(
             "--audit-rate", type=float, default=0.01, help="share of passed units shown anyway"
         )
+        for share, what in _SHARES.items():
+            parser.add_argument(f"--{share}-rate", type=float, default=0.0, help=what)
         parser.add_argument("--review-within", type=int, default=900, help="seconds to review")
+        parser.add_argument(
+            "--operators-within",
+            type=int,
+            default=0,
+            help="seconds a doubtful unit is kept for the operators at its station before the "
+            "bench gets it; 0 leaves nothing to them",
+        )
+        parser.add_argument(
+            "--second-for-scrap",
+            action="store_true",
+            help="a scrap waits for a second person; the unit is held until then",
+        )
+        parser.add_argument(
+            "--concession-alone",
+            action="store_true",
+            help="who may ask for a concession grants it; else a second person has to agree",
+        )
         parser.add_argument("--reason", required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -38,6 +63,10 @@ class Command(BaseCommand):
             contain_from=options["contain_from"],
             audit_rate=options["audit_rate"],
             review_within_s=options["review_within"],
+            operators_within_s=options["operators_within"],
+            second_for_scrap=options["second_for_scrap"],
+            second_for_concession=not options["concession_alone"],
+            **{f"{share}_rate": options[f"{share}_rate"] for share in _SHARES},
         )
         try:
             reason = options["reason"].strip()

@@ -12,7 +12,7 @@ from django.utils import timezone
 from governance import places
 from governance.access import system
 from governance.people import Right, add_person
-from governance.roles import Role
+from governance.roles import MACHINES, Role
 from traceability.refusals import Refusal
 
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        roles = sorted(role.value for role in Role if role is not Role.MACHINE)
+        roles = sorted(role.value for role in Role if role not in MACHINES)
         parser.add_argument("username")
         parser.add_argument("--site", required=True, help="site code")
         parser.add_argument("--role", action="append", required=True, choices=roles)

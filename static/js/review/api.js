@@ -30,20 +30,31 @@ const TIMEOUT_MS = 15_000;
 
 export class Api {
   /**
-   * @param {{base: string, csrf: string, site: string, onContact: (reached: boolean) => void}} options
+   * @param {{base: string, csrf: string, site: string, person?: string,
+   *   onContact: (reached: boolean) => void}} options
    */
-  constructor({ base, csrf, site, onContact }) {
+  constructor({ base, csrf, site, person = "", onContact }) {
     this.base = base;
     this.csrf = csrf;
     this.site = site;
     this.onContact = onContact;
+    this.person = person;
+    /** Who else is logged in in this browser by now. */
+    this.otherPerson = "";
+    /** @type {() => string[]} tasks to go on with, where they are still to be had */
+    this.preferred = () => [];
+    /** @type {(tasks: import("./types.js").Task[]) => void} */
+    this.onClaimed = () => {};
     /** Server clock minus ours, in milliseconds. */
     this.skew = 0;
   }
 
   /** @param {number} count @returns {Promise<import("./types.js").Task[]>} */
   async claim(count) {
-    return (await this.#call("POST", "/claims", { site: this.site, count })).tasks;
+    const asked = { site: this.site, count, prefer: this.preferred() };
+    const { tasks } = await this.#call("POST", "/claims", asked);
+    this.onClaimed(tasks);
+    return tasks;
   }
 
   /** @param {import("./types.js").Message} message */
@@ -52,6 +63,11 @@ export class Api {
     /** @type {Record<string, string>} */
     const headers = message.kind === "decision" ? { "Idempotency-Key": message.key } : {};
     return this.#call("POST", path, { fence: message.fence, ...message.body }, headers);
+  }
+
+  /** @param {{id: string, fence: number}} task @returns {Promise<import("./types.js").Task>} as it is by now */
+  async task({ id, fence }) {
+    return (await this.#call("GET", `/tasks/${id}?fence=${fence}`)).task;
   }
 
   /** @param {string} decision @returns {Promise<import("./types.js").Task>} */
@@ -64,9 +80,19 @@ export class Api {
     return this.#call("POST", "/heartbeat", { leases });
   }
 
-  /** @returns {Promise<{waiting: number, oldest_deadline: string|null, oldest_opened_at: string|null, decided_today: number}>} */
+  /** @returns {Promise<import("./types.js").Queue>} */
   queue() {
     return this.#call("GET", `/queue?site=${encodeURIComponent(this.site)}`);
+  }
+
+  /**
+   * Any other call, below this API's address unless the path is whole.
+   * @param {string} method @param {string} path @param {unknown} [body]
+   * @param {Record<string, string>} [headers] @param {number} [timeout] milliseconds
+   * @returns {Promise<any>}
+   */
+  request(method, path, body, headers = {}, timeout = TIMEOUT_MS) {
+    return this.#call(method, path, body, headers, timeout);
   }
 
   /**
@@ -74,22 +100,54 @@ export class Api {
    * @param {{id: string, fence: number}} task
    */
   release(task) {
-    return fetch(`${this.base}/tasks/${task.id}/release`, {
-      ...this.#options("POST", { fence: task.fence }, {}),
-      keepalive: true,
-    }).catch(() => undefined);
+    return this.parting(`/tasks/${task.id}/release`, { fence: task.fence });
+  }
+
+  /**
+   * Said when the page may be gone before an answer comes.
+   * @param {string} path @param {object} body
+   */
+  parting(path, body) {
+    const options = this.#options("POST", body, {});
+    return fetch(this.base + path, { ...options, keepalive: true }).catch(() => undefined);
   }
 
   /**
    * @param {string} method @param {string} path @param {unknown} [body]
-   * @param {Record<string, string>} [headers] @returns {Promise<any>}
+   * @param {Record<string, string>} [headers] @param {number} [timeout] milliseconds
+   * @returns {Promise<any>}
    */
-  async #call(method, path, body, headers = {}) {
+  async #call(method, path, body, headers = {}, timeout = TIMEOUT_MS) {
+    const response = await this.#fetch(method, path, body, headers, timeout);
+    // Logging in again, in another tab too, makes every page's token a stale one.
+    if (response.status === 403 && method !== "GET") {
+      await this.#renewToken();
+      return this.#answer(await this.#fetch(method, path, body, headers, timeout));
+    }
+    return this.#answer(response);
+  }
+
+  /** What is said here is said by the person this page was made for, or not at all. */
+  async #renewToken() {
+    const fresh = await this.#answer(await this.#fetch("GET", "/token", undefined, {}));
+    if (this.person && fresh.person !== this.person) {
+      this.otherPerson = fresh.person;
+      throw new ApiError(401, "other_person", "");
+    }
+    this.otherPerson = "";
+    this.csrf = fresh.token;
+  }
+
+  /**
+   * @param {string} method @param {string} path @param {unknown} body
+   * @param {Record<string, string>} headers @param {number} [timeout] milliseconds
+   */
+  async #fetch(method, path, body, headers, timeout = TIMEOUT_MS) {
     let response;
     try {
-      response = await fetch(this.base + path, {
+      response = await fetch(path.startsWith("/api/") ? path : this.base + path, {
         ...this.#options(method, body, headers),
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: AbortSignal.timeout(timeout),
       });
     } catch {
       this.onContact(false);
@@ -100,7 +158,7 @@ export class Api {
     if (!Number.isNaN(date)) {
       this.skew = Math.abs(date - Date.now()) < 1500 ? 0 : date - Date.now();
     }
-    return this.#answer(response);
+    return response;
   }
 
   /** @param {Response} response */

@@ -2,13 +2,13 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** @template {HTMLElement} T @param {string} id @returns {T} */
+/** @param {string} id @returns {any} the element, of whatever kind the page made it */
 export function byId(id) {
   const found = document.getElementById(id);
   if (!found) {
     throw new Error(`The page has no #${id}`);
   }
-  return /** @type {T} */ (found);
+  return found;
 }
 
 /**
@@ -31,6 +31,26 @@ export function shape(tag, attributes = {}) {
     made.setAttribute(name, String(value));
   }
   return made;
+}
+
+// What takes no text: letters pressed there are meant for the bench.
+const NO_TEXT = new Set(["range", "checkbox", "radio", "button", "submit", "reset"]);
+
+/** @param {Element} target whether a press there is text, or chooses from a list */
+export function isTyping(target) {
+  const isField = target.matches("input, textarea, select");
+  return isField && !NO_TEXT.has(/** @type {HTMLInputElement} */ (target).type);
+}
+
+/**
+ * Enter held down presses a button again and again: only the first press is one.
+ * @param {KeyboardEvent} event
+ */
+export function stopHeldPress(event) {
+  const isPress = ["Enter", "NumpadEnter", "Space"].includes(event.code);
+  if (event.repeat && isPress && /** @type {Element} */ (event.target).closest?.("button, a, summary")) {
+    event.preventDefault();
+  }
 }
 
 /** @param {string} id @param {string} text */

@@ -7,11 +7,18 @@ const COUNTED_UP_TO = 1000;
 
 export class Figures {
   /**
-   * @param {{strings: Record<string, string>, api: Pick<import("./api.js").Api, "queue"|"skew">}} options
+   * @param {{strings: Record<string, string>, api: Pick<import("./api.js").Api, "queue"|"skew">,
+   *   account: Pick<import("./session.js").Session, "recorded"|"standing">,
+   *   onRead?: (queue: import("./types.js").Queue) => void}} options
    */
-  constructor({ strings, api }) {
+  constructor({ strings, api, account, onRead }) {
     this.strings = strings;
     this.api = api;
+    this.account = account;
+    this.onRead = onRead ?? (() => {});
+    this.asked = 0;
+    /** Which question the answer that is shown belongs to. */
+    this.answered = 0;
     /** @type {string|null} */
     this.deadline = null;
     /** @type {number|null} */
@@ -19,18 +26,37 @@ export class Figures {
     this.decided = 0;
   }
 
-  /** @returns {Promise<boolean>} whether an answer came */
   async read() {
+    this.asked += 1;
+    const mine = this.asked;
+    const before = this.account.standing;
+    let queue;
     try {
-      const queue = await this.api.queue();
-      this.waiting = queue.waiting;
-      this.deadline = queue.oldest_deadline;
-      this.decided = queue.decided_today;
-      this.tick();
-      return true;
+      queue = await this.api.queue();
     } catch {
-      return false; // The connection says so.
+      return; // The connection says so.
     }
+    if (mine < this.answered) {
+      return;
+    }
+    this.answered = mine;
+    // Of a verdict that was on its way meanwhile nobody knows whether it is among them; as long as there
+    // are no figures at all, such ones are better than none.
+    const isSure = before !== null && before === this.account.standing;
+    if (isSure || this.waiting === null) {
+      this.waiting = queue.waiting;
+      this.decided = queue.decided_today;
+      this.account.recorded = 0;
+    }
+    this.deadline = queue.oldest_deadline;
+    this.tick();
+    this.onRead(queue);
+  }
+
+  /** Something was just done here: what was asked before does not know of it. */
+  outdate() {
+    this.asked += 1;
+    this.answered = this.asked;
   }
 
   /** @param {number} count verdicts recorded since the figures were read */

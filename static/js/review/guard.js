@@ -9,6 +9,9 @@ export class PressGuard {
     this.last = Number.NEGATIVE_INFINITY;
     /** @type {Set<string>} task and fence of what was decided here */
     this.done = new Set();
+    /** The unit somebody was told to wait for. */
+    this.awaited = "";
+    this.cameAt = Number.NEGATIVE_INFINITY;
   }
 
   /**
@@ -16,7 +19,7 @@ export class PressGuard {
    * @param {{id: string, fence: number}} task @param {number} now monotonic milliseconds
    */
   admits(task, now) {
-    const name = `${task.id}/${task.fence}`;
+    const name = nameOf(task);
     if (now - this.last < this.settleMs || this.done.has(name)) {
       return false;
     }
@@ -27,6 +30,33 @@ export class PressGuard {
 
   /** @param {{id: string, fence: number}} task taken back before it was sent: it may be decided again */
   forget(task) {
-    this.done.delete(`${task.id}/${task.fence}`);
+    this.done.delete(nameOf(task));
   }
+
+  /** @param {{id: string, fence: number}} task whose verdict was refused for want of a picture */
+  toldToWait(task) {
+    this.awaited = nameOf(task);
+  }
+
+  /**
+   * What was waited for can be seen: a press in this moment was meant for what was there before.
+   * @param {{id: string, fence: number}} task @param {number} now monotonic milliseconds
+   * @param {boolean} isLast whether nothing more is waited for
+   */
+  came(task, now, isLast) {
+    if (this.awaited === nameOf(task)) {
+      this.cameAt = now;
+      this.awaited = isLast ? "" : this.awaited;
+    }
+  }
+
+  /** @param {number} now monotonic milliseconds @returns {boolean} whether a picture that was waited for has just come */
+  isSettling(now) {
+    return now - this.cameAt < this.settleMs;
+  }
+}
+
+/** @param {{id: string, fence: number}} task */
+function nameOf(task) {
+  return `${task.id}/${task.fence}`;
 }

@@ -12,14 +12,16 @@ export class Lookahead {
    *   release: (task: Task) => unknown,
    *   prepare: (task: Task) => Held,
    *   discard: (held: Held) => void,
+   *   renewed?: (held: Held) => void,
    *   ahead?: number,
    * }} options
    */
-  constructor({ claim, release, prepare, discard, ahead = 3 }) {
+  constructor({ claim, release, prepare, discard, renewed, ahead = 3 }) {
     this.claim = claim;
     this.release = release;
     this.prepare = prepare;
     this.discard = discard;
+    this.renewed = renewed ?? (() => {});
     this.ahead = ahead;
     /** @type {Held|null} */
     this.current = null;
@@ -54,6 +56,7 @@ export class Lookahead {
         tasks.forEach((task) => this.release(task));
         return false;
       }
+      tasks.forEach((task) => this.#renew(task));
       const known = new Set(this.held.map((held) => held.task.id));
       this.next.push(...tasks.filter((task) => !known.has(task.id)).map((t) => this.prepare(t)));
     } finally {
@@ -106,6 +109,15 @@ export class Lookahead {
       this.release(this.current.task);
       this.discard(this.current);
       this.current = null;
+    }
+  }
+
+  /** @param {Task} task taken from us by somebody, and ours again: the old fence no longer counts */
+  #renew(task) {
+    const mine = this.held.find((held) => held.task.id === task.id);
+    if (mine && mine.task.fence !== task.fence) {
+      mine.task.fence = task.fence;
+      this.renewed(mine);
     }
   }
 

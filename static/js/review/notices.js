@@ -35,7 +35,8 @@ export class Notices {
     const list = byId("notices");
     list.append(notice);
     while (list.children.length > MOST) {
-      list.firstElementChild?.remove();
+      // News make room for faults before a fault does.
+      (list.querySelector(".notice:not(.notice--fault)") ?? list.firstElementChild)?.remove();
     }
   }
 

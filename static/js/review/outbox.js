@@ -39,6 +39,11 @@ export class Outbox {
     return this.failed ? this.entries.length : 0;
   }
 
+  /** Whether the server may have something of which it has not said so. */
+  get isUnanswered() {
+    return this.entries.some((entry) => entry.attempts > 0);
+  }
+
   /** @param {import("./types.js").Message} message */
   add(message) {
     this.entries.push({ ...message, attempts: 0 });

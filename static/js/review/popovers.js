@@ -2,11 +2,13 @@
 
 import { byId } from "./dom.js";
 
-const NAMES = ["choice", "skip", "escalate", "help"];
+const NAMES = ["choice", "concession", "skip", "escalate", "help", "answers", "calls"];
 
 export class Popovers {
-  constructor() {
+  /** @param {() => void} [onChange] */
+  constructor(onChange = () => {}) {
     this.open = "";
+    this.onChange = onChange;
     for (const button of document.querySelectorAll("[data-close]")) {
       button.addEventListener("click", () => this.close());
     }
@@ -25,6 +27,7 @@ export class Popovers {
     const form = byId(`${name}-form`);
     const first = /** @type {HTMLElement|null} */ (form.querySelector("[data-first]"));
     (first ?? form).focus();
+    this.onChange();
   }
 
   close() {
@@ -34,6 +37,7 @@ export class Popovers {
     byId(`${this.open}-form`).hidden = true;
     this.open = "";
     byId("stage").focus({ preventScroll: true });
+    this.onChange();
     return true;
   }
 }

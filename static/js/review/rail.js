@@ -2,6 +2,7 @@
 
 import { byId, element, say } from "./dom.js";
 import { fill, moment } from "./clock.js";
+import { scoreWords } from "./numbers.js";
 
 /** @typedef {import("./types.js").Task} Task */
 
@@ -35,8 +36,15 @@ export class Rail {
 
   /** @param {Task} task */
   #scale(task) {
+    const isOpen = task.score !== null && task.policy !== null;
+    byId("rail-score").hidden = !isOpen;
+    byId("rail-blind").hidden = !task.is_blind;
+    byId("rail-unscored").hidden = isOpen || Boolean(task.is_blind);
+    if (task.score === null || task.policy === null) {
+      return;
+    }
     const { review_from: review, contain_from: contain } = task.policy;
-    say("score", task.score.toFixed(2));
+    say("score", scoreWords(task.score));
     const band = task.score >= contain ? "contain" : task.score >= review ? "review" : "pass";
     say("band", this.strings[`band_${band}`]);
     const at = (/** @type {number} */ share) => (share * 100).toFixed(2);
@@ -46,7 +54,7 @@ export class Rail {
     byId("scale-contain").setAttribute("width", at(1 - contain));
     byId("scale-score").setAttribute("d", `M${at(task.score)} 0v20`);
     byId("scale-marks").setAttribute("d", `M${at(review)} 4v12M${at(contain)} 4v12`);
-    const values = { review: review.toFixed(2), contain: contain.toFixed(2) };
+    const values = { review: scoreWords(review), contain: scoreWords(contain) };
     say("scale-words", fill(this.strings.scale, values));
   }
 
@@ -79,7 +87,7 @@ export class Rail {
     say("captured", task.views[0] ? moment(task.views[0].captured_at, this.language) : "–");
     this.#quality(task.views);
     say("model", [model.name, model.version].filter(Boolean).join(" ") || "–");
-    say("policy", String(task.policy.version));
+    say("policy", task.policy ? String(task.policy.version) : "–");
   }
 
   /**
@@ -108,7 +116,7 @@ export class Rail {
         ),
       ),
     );
-    byId("history-none").hidden = task.history.length > 0;
+    byId("history-none").hidden = task.history.length + (task.comments?.length ?? 0) > 0;
   }
 }
 
@@ -116,6 +124,6 @@ export class Rail {
 function figuresOf(quality, strings) {
   return ["sharpness", "exposure", "glare", "framing"]
     .filter((name) => typeof quality[name] === "number")
-    .map((name) => `${strings[name]} ${Number(quality[name]).toFixed(2)}`)
+    .map((name) => `${strings[name]} ${scoreWords(Number(quality[name]))}`)
     .join(", ");
 }

@@ -1,81 +1,121 @@
-// The model's opinion over the image: outlines in image pixels, lines and letters in screen pixels.
+// The model's opinion over the image: thin outlines with a halo, class and score beside them.
 
-import { shape } from "./dom.js";
+import { isClear } from "./annotation/labels.js";
+import { scoreWords } from "./numbers.js";
+import { Layer, rem, token } from "./viewer/layer.js";
 import { boundsOf } from "./viewport.js";
 
-// In rem, as the letters are.
-const LABEL_HEIGHT = 1.25;
-const LABEL_CHAR = 0.45;
-const LABEL_EDGE = 0.375;
-const BASELINE = 0.9;
+// In rem.
+const LABEL = { height: 1.25, edge: 0.375, letters: 0.8125 };
+const GAP = 3;
 
-export class Regions {
-  /** @param {SVGElement} svg @param {(code: string) => string} nameOf */
-  constructor(svg, nameOf) {
-    this.svg = svg;
+/**
+ * @typedef {import("./types.js").Region} Region
+ * @typedef {import("./viewport.js").Point} Point
+ * @typedef {{region: Region, corners: Point[], bounds: {x: number, y: number, width: number,
+ *   height: number}, text: string, width: number}} Placed
+ */
+
+export class Regions extends Layer {
+  /** @param {HTMLCanvasElement} canvas @param {(code: string) => string} nameOf */
+  constructor(canvas, nameOf) {
+    super(canvas);
     this.nameOf = nameOf;
-    this.outlines = shape("g");
-    this.labels = shape("g");
-    svg.replaceChildren(this.outlines, this.labels);
-    /** @type {{tag: SVGElement, x: number, y: number, width: number}[]} */
+    /** @type {Placed[]} */
     this.placed = [];
   }
 
-  /** @param {import("./types.js").Region[]} regions */
+  /** @param {Region[]} regions */
   show(regions) {
-    this.placed = [];
-    this.outlines.replaceChildren();
-    this.labels.replaceChildren();
-    for (const region of regions) {
+    this.placed = regions.flatMap((region) => {
       const bounds = boundsOf(region);
-      if (bounds) {
-        this.outlines.append(outline(region, "region__halo"), outline(region, "region__line"));
-        this.#label(region, bounds);
-      }
-    }
+      const score = region.score === null || region.score === undefined ? "" : ` ${scoreWords(region.score)}`;
+      const text = `${this.nameOf(region.label)}${score}`;
+      return bounds ? [{ region, corners: cornersOf(region), bounds, text, width: 0 }] : [];
+    });
+    this.canvas.dataset.regions = String(this.placed.length);
+    this.canvas.dataset.labels = this.placed.map(({ text }) => text).join("; ");
   }
 
-  /** @param {import("./viewport.js").Viewport} viewport @param {{width: number, height: number}} stage */
-  place(viewport, stage) {
-    const { scale, x, y } = viewport;
-    this.outlines.setAttribute("transform", `translate(${x} ${y}) scale(${scale})`);
-    const height = LABEL_HEIGHT * rem();
-    for (const label of this.placed) {
-      const left = Math.min(Math.max(label.x * scale + x, 0), stage.width - label.width);
-      const above = label.y * scale + y - height - 3;
-      const top = Math.min(Math.max(above, 0), stage.height - height);
-      label.tag.setAttribute("transform", `translate(${left} ${top})`);
+  /** @param {import("./viewer/layer.js").Ground} ground */
+  draw(ground) {
+    if (!this.wants(this.placed.length)) {
+      return;
     }
+    const context = this.begin(ground);
+    const seen = this.placed
+      .map((placed) => ({ placed, points: placed.corners.map((corner) => ground.toScreen(corner)) }))
+      .filter(({ points }) => isInSight(points, ground.size));
+    this.#outlines(context, seen);
+    this.#labels(context, seen, ground.size);
   }
 
-  /** @param {import("./types.js").Region} region @param {{x: number, y: number}} bounds */
-  #label(region, bounds) {
-    const text = `${this.nameOf(region.label)} ${region.score.toFixed(2)}`;
+  /** All halos, then all lines: two strokes however many there are. @param {CanvasRenderingContext2D} context @param {{points: Point[]}[]} seen */
+  #outlines(context, seen) {
+    const path = new Path2D();
+    for (const { points } of seen) {
+      points.forEach(({ x, y }, index) => (index === 0 ? path.moveTo(x, y) : path.lineTo(x, y)));
+      path.closePath();
+    }
+    context.lineJoin = "round";
+    context.globalAlpha = 0.55;
+    context.strokeStyle = token("--region-halo");
+    context.lineWidth = 3.5;
+    context.stroke(path);
+    context.globalAlpha = 1;
+    context.strokeStyle = token("--region");
+    context.lineWidth = 1.5;
+    context.stroke(path);
+  }
+
+  /** @param {CanvasRenderingContext2D} context @param {{placed: Placed, points: Point[]}[]} seen @param {import("./viewport.js").Size} size */
+  #labels(context, seen, size) {
     const unit = rem();
-    const width = (text.length * LABEL_CHAR + 2 * LABEL_EDGE) * unit;
-    const height = LABEL_HEIGHT * unit;
-    const tag = shape("g");
-    const plate = shape("rect", { width, height, rx: 2, class: "region__plate" });
-    const at = { x: LABEL_EDGE * unit, y: BASELINE * unit };
-    const words = shape("text", { ...at, class: "region__text" });
-    words.textContent = text;
-    tag.append(plate, words);
-    this.labels.append(tag);
-    this.placed.push({ tag, x: bounds.x, y: bounds.y, width });
+    const [height, edge] = [LABEL.height * unit, LABEL.edge * unit];
+    context.font = `${LABEL.letters * unit}px ${getComputedStyle(document.body).fontFamily}`;
+    context.textBaseline = "middle";
+    const [plate, ink] = [token("--region-plate"), token("--region")];
+    /** @type {import("./annotation/labels.js").Plate[]} */
+    const taken = [];
+    for (const { placed, points } of seen) {
+      placed.width ||= context.measureText(placed.text).width + 2 * edge;
+      const left = Math.min(...points.map(({ x }) => x));
+      const top = Math.min(...points.map(({ y }) => y)) - height - GAP;
+      const x = Math.min(Math.max(left, 0), size.width - placed.width);
+      const y = Math.min(Math.max(top, 0), size.height - height);
+      const place = { x, y, width: placed.width, height };
+      if (!isClear(place, taken)) {
+        continue;
+      }
+      taken.push(place);
+      context.fillStyle = plate;
+      context.fillRect(x, y, placed.width, height);
+      context.fillStyle = ink;
+      context.fillText(placed.text, x + edge, y + height / 2);
+    }
   }
 }
 
-/** Pixels of one rem. */
-function rem() {
-  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
-}
-
-/** @param {import("./types.js").Region} region @param {string} name */
-function outline(region, name) {
+/** @param {Region} region @returns {Point[]} */
+function cornersOf(region) {
   if (region.box) {
     const [x, y, width, height] = region.box;
-    return shape("rect", { x, y, width, height, class: name });
+    return [
+      { x, y },
+      { x: x + width, y },
+      { x: x + width, y: y + height },
+      { x, y: y + height },
+    ];
   }
-  const points = (region.polygon ?? []).map((point) => point.join(",")).join(" ");
-  return shape("polygon", { points, class: name });
+  return (region.polygon ?? []).map(([x, y]) => ({ x, y }));
+}
+
+/** @param {Point[]} points @param {import("./viewport.js").Size} size */
+function isInSight(points, size) {
+  const xs = points.map(({ x }) => x);
+  const ys = points.map(({ y }) => y);
+  return (
+    Math.max(...xs) >= 0 && Math.min(...xs) <= size.width &&
+    Math.max(...ys) >= 0 && Math.min(...ys) <= size.height
+  );
 }

@@ -23,6 +23,9 @@ export class Session {
    *   prepare: (task: Task, earlier?: Held) => Held,
    *   discard: (held: Held) => void,
    *   onShow: (held: Held|null) => void,
+   *   onLeave?: (held: Held) => void,
+   *   onReturned?: (held: Held) => void,
+   *   onSettled?: (entry: import("./outbox.js").Entry, answer: any) => void,
    *   onNotice: (name: string, facts: {serial?: string, says?: string, detail?: string}) => void,
    *   onChange: () => void,
    *   now: () => number,
@@ -35,6 +38,9 @@ export class Session {
     this.prepare = options.prepare;
     this.discard = options.discard;
     this.onShow = options.onShow;
+    this.onLeave = options.onLeave ?? (() => {});
+    this.onReturned = options.onReturned ?? (() => {});
+    this.onSettled = options.onSettled ?? (() => {});
     this.onNotice = options.onNotice;
     this.onChange = options.onChange;
     this.now = options.now;
@@ -44,6 +50,8 @@ export class Session {
     this.isLost = false;
     /** Verdicts recorded since the figures were last read. */
     this.recorded = 0;
+    /** How much the server has answered to what was said here. */
+    this.answers = 0;
     /** @type {Done[]} */
     this.done = [];
     this.lookahead = new Lookahead({
@@ -51,6 +59,10 @@ export class Session {
       release: (task) => this.api.release(task),
       prepare: this.prepare,
       discard: this.discard,
+      renewed: (held) => {
+        this.isLost = this.isLost && held !== this.current;
+        this.onNotice("renewed", { serial: held.task.unit.serial });
+      },
     });
     this.outbox = new Outbox({
       send: (entry) => this.api.send(entry),
@@ -65,6 +77,11 @@ export class Session {
 
   get current() {
     return this.lookahead.current;
+  }
+
+  /** What the server's figures were read after; null while they may hold what it has not answered yet. */
+  get standing() {
+    return this.outbox.isUnanswered || this.isTakingBack ? null : this.answers;
   }
 
   /** Claim what is missing; a network that is away is tried again by the next call. */
@@ -83,11 +100,34 @@ export class Session {
 
   /**
    * Decide the task on the screen; false when this press does not count.
-   * @param {{answer: string, disposition: string, defect_class: string|null, comment: string, seconds: number}} verdict
+   * @param {{answer: string, disposition: string, defect_class: string|null, comment: string,
+   *   regions: object[], seconds: number|null, images?: number}} verdict `images`: how many of the
+   *   unit's he was shown; left out where one could not be
    * @param {string} says the verdict in words, for a notice
    */
   decide(verdict, says) {
-    return this.#leave("decision", { ...verdict, regions: [] }, says);
+    // Held it may be by who saw nothing.
+    const isEarly = this.isSettling && verdict.answer !== "INCONCLUSIVE";
+    return !isEarly && this.#leave("decision", verdict, says);
+  }
+
+  /** A verdict on the unit on the screen was refused: a picture of it is due. */
+  toldToWait() {
+    if (this.current) {
+      this.guard.toldToWait(this.current.task);
+    }
+  }
+
+  /** A picture that kept the unit on the screen from a verdict is there. @param {boolean} isLast */
+  pictureCame(isLast) {
+    if (this.current) {
+      this.guard.came(this.current.task, this.now(), isLast);
+    }
+  }
+
+  /** Whether a verdict but a hold does not count yet, because what was waited for has just come. */
+  get isSettling() {
+    return this.guard.isSettling(this.now());
   }
 
   /** @param {string} reason @param {string} says */
@@ -110,6 +150,12 @@ export class Session {
     void this.refill();
   }
 
+  /** Nobody is at the bench: everything goes back to the queue. */
+  giveBackAll() {
+    this.lookahead.giveBackAll();
+    this.#show();
+  }
+
   /** The latest verdict that can still be taken back. */
   get undoable() {
     return this.done.findLast((each) => !each.isOver) ?? null;
@@ -123,6 +169,9 @@ export class Session {
 
   /** Forget what can no longer be taken back. */
   expire() {
+    if (this.isTakingBack) {
+      return; // Its images may be wanted again in a moment.
+    }
     for (const each of this.done) {
       if (each.closesAt !== null && each.closesAt <= this.now()) {
         each.isOver = true;
@@ -144,6 +193,7 @@ export class Session {
       await this.#takeBack(last);
     } finally {
       this.isTakingBack = false;
+      this.answers += 1;
       this.onChange();
     }
   }
@@ -179,6 +229,7 @@ export class Session {
       return false;
     }
     const key = this.newKey();
+    this.onLeave(held);
     this.lookahead.advance();
     this.#show();
     if (kind === "decision") {
@@ -230,11 +281,14 @@ export class Session {
     this.done = this.done.filter((each) => each !== last);
     this.isLost = false;
     this.lookahead.putFirst(held);
+    this.onReturned(held);
     this.#show();
   }
 
   /** @param {import("./outbox.js").Entry} entry @param {any} answer */
   #settled(entry, answer) {
+    this.answers += 1;
+    this.onSettled(entry, answer);
     if (entry.kind !== "decision") {
       return;
     }
@@ -250,6 +304,7 @@ export class Session {
 
   /** @param {import("./outbox.js").Entry} entry @param {ApiError} error */
   #refused(entry, error) {
+    this.answers += 1;
     const mine = this.done.find((each) => each.key === entry.key);
     if (mine) {
       mine.isOver = true;
@@ -265,6 +320,7 @@ export class Session {
     } else if (mine) {
       // Still ours: it comes again after the one on the screen, with what was entered.
       this.guard.forget(mine.held.task);
+      mine.held.isBehind = error.code === "view_came";
       this.lookahead.next.unshift(mine.held);
     }
     const { serial, says } = entry;

@@ -16,28 +16,37 @@ export class VerdictBar {
   }
 
   /**
-   * @param {{held: import("./types.js").Held|null, canJudge: boolean, canLeave: boolean,
-   *   isTakingBack: boolean, hasUndo: boolean, undoLeft: number|null}} now
+   * @param {{held: import("./types.js").Held|null, canJudge: boolean, canAccept?: boolean, canLeave: boolean,
+   *   isTakingBack: boolean, hasUndo: boolean, undoLeft: number|null,
+   *   ruled?: {kind: string, words: string}|null, acceptWords?: string|null}} now
+   *   `ruled`, `acceptWords`: what the rules make of a reject and of an accept, where they have a say
    */
-  show({ held, canJudge, canLeave, isTakingBack, hasUndo, undoLeft }) {
+  show(now) {
+    const { held, canJudge, canAccept = canJudge, canLeave, isTakingBack, hasUndo, undoLeft } = now;
+    const { ruled = null, acceptWords = null } = now;
     const { strings } = this;
     const chosen = this.classes().find((each) => each.code === held?.choice.defectClass);
-    enable("accept", canJudge);
+    enable("accept", canAccept);
     enable("reject", canJudge);
-    enable("choose", canJudge);
+    // From there a unit nobody can see is held.
+    enable("choose", canLeave);
     enable("skip", canLeave);
     enable("escalate", canLeave);
     enable("undo", hasUndo && !isTakingBack);
-    say("accept-what", held?.task.kind === "REVIEW" || !held ? strings.false_call : strings.good_part);
+    const accepted = held?.task.kind === "REVIEW" || !held ? strings.false_call : strings.good_part;
+    say("accept-what", acceptWords ?? accepted);
     const disposition = chosen ? strings[chosen.default_disposition] : "";
-    const what = chosen ? `${chosen.name} · ${disposition}` : strings.which_defect;
+    const what = chosen ? `${chosen.name} · ${ruled?.words ?? disposition}` : strings.which_defect;
     say("reject-what", held ? what : "");
     say("undo-left", undoWords(strings, isTakingBack, hasUndo, undoLeft));
-    this.#choice(held);
+    this.#choice(held, canJudge, ruled?.kind ?? chosen?.default_disposition ?? "");
   }
 
-  /** @param {import("./types.js").Held|null} held */
-  #choice(held) {
+  /**
+   * @param {import("./types.js").Held|null} held @param {boolean} canJudge
+   * @param {string} usual what a plain reject gives
+   */
+  #choice(held, canJudge, usual) {
     const list = byId("choice-classes");
     const name = held ? held.task.station.site : "";
     if (this.shownFor !== name) {
@@ -49,12 +58,10 @@ export class VerdictBar {
       button.setAttribute("aria-pressed", String(isChosen));
     }
     const isOpen = held !== null && held.choice.defectClass === null;
-    const usual = this.classes().find((each) => each.code === held?.choice.defectClass);
-    for (const each of document.querySelectorAll("[data-act='reject-as']")) {
+    for (const each of document.querySelectorAll("[data-act='reject-as'], [data-act='concede']")) {
       const button = /** @type {HTMLButtonElement} */ (each);
-      button.disabled = isOpen;
-      const isUsual = button.dataset.disposition === usual?.default_disposition;
-      button.classList.toggle("button--primary", isUsual);
+      button.disabled = isOpen || !canJudge;
+      button.classList.toggle("button--primary", button.dataset.disposition === usual);
     }
     byId("choice-missing").hidden = !isOpen;
   }

@@ -72,6 +72,72 @@ export function isFitted(viewport, stage, image) {
 }
 
 /**
+ * How an image lies on the screen: `scale` CSS pixels for one of its pixels, turned clockwise by
+ * `rotation` degrees about its first corner, which stands at (x, y).
+ * @typedef {{scale: number, rotation: number, x: number, y: number}} Pose
+ * @typedef {{x: number, y: number}} Point
+ */
+
+/** @param {Size} image @param {number} rotation @returns {Size} as it stands on the screen */
+export function turned(image, rotation) {
+  return rotation % 180 === 0 ? image : { width: image.height, height: image.width };
+}
+
+/** @param {Viewport} viewport @param {number} rotation @param {Size} image @returns {Pose} */
+export function poseOf({ scale, x, y }, rotation, image) {
+  const [width, height] = [image.width * scale, image.height * scale];
+  /** @type {Record<number, Point>} */
+  const corners = {
+    0: { x, y },
+    90: { x: x + height, y },
+    180: { x: x + width, y: y + height },
+    270: { x, y: y + width },
+  };
+  return { scale, rotation, ...corners[rotation] };
+}
+
+/** @type {Record<number, [number, number]>} cosine and sine */
+const TURNS = { 0: [1, 0], 90: [0, 1], 180: [-1, 0], 270: [0, -1] };
+
+/** @param {Pose} pose @param {Point} point pixels of the image @returns {Point} CSS pixels */
+export function toScreen({ scale, rotation, x, y }, point) {
+  const [cos, sin] = TURNS[rotation];
+  return {
+    x: x + (point.x * cos - point.y * sin) * scale,
+    y: y + (point.x * sin + point.y * cos) * scale,
+  };
+}
+
+/** @param {Pose} pose @param {Point} point CSS pixels @returns {Point} pixels of the image */
+export function toImage({ scale, rotation, x, y }, point) {
+  const [cos, sin] = TURNS[rotation];
+  const [dx, dy] = [(point.x - x) / scale, (point.y - y) / scale];
+  return { x: dx * cos + dy * sin, y: dy * cos - dx * sin };
+}
+
+/**
+ * The pose of another image that lies over the first in step: the same share of the width at the
+ * same place of the screen.
+ * @param {Pose} pose @param {Size} image @param {Size} other @returns {Pose}
+ */
+export function inStep(pose, image, other) {
+  return { ...pose, scale: (pose.scale * image.width) / other.width };
+}
+
+/**
+ * On whole pixels of the screen where image pixels are whole ones, so that they stay sharp.
+ * @param {Viewport} viewport @param {number} density @returns {Viewport}
+ */
+export function snapped(viewport, density) {
+  const pixels = viewport.scale * density;
+  if (Math.abs(pixels - Math.round(pixels)) > 1e-6 || pixels < 0.5) {
+    return viewport;
+  }
+  const snap = (/** @type {number} */ value) => Math.round(value * density) / density;
+  return { scale: viewport.scale, x: snap(viewport.x), y: snap(viewport.y) };
+}
+
+/**
  * Box around a region, in image pixels.
  * @param {{box: number[]|null, polygon: number[][]|null}} region
  */

@@ -58,6 +58,56 @@ test("a double press decides once", async () => {
   assert.equal(new Set(server.received.map((e) => e.task)).size, 2);
 });
 
+test("who was told to wait for a picture decides nothing in the moment it comes", async () => {
+  const { session, clock } = await bench();
+  session.toldToWait();
+  clock.now += 5_000;
+  session.pictureCame(true);
+  assert.equal(session.isSettling, true);
+  clock.now += 5;
+  assert.equal(session.decide(ACCEPT, ""), false);
+  clock.now += 295;
+  assert.equal(session.isSettling, false);
+  assert.equal(session.decide(ACCEPT, ""), true);
+});
+
+test("a picture nobody was told to wait for keeps no press back", async () => {
+  const { session, clock } = await bench();
+  session.pictureCame(true);
+  assert.equal(session.decide(ACCEPT, ""), true);
+  clock.now += 300;
+  session.toldToWait();
+  assert.equal(session.skip("blurred", ""), true);
+  clock.now += 300;
+  // The unit that was waited for has gone.
+  session.pictureCame(true);
+  assert.equal(session.isSettling, false);
+  assert.equal(session.decide(ACCEPT, ""), true);
+});
+
+test("who waits for two pictures is kept back as each comes, and by no later one", async () => {
+  const { session, clock } = await bench();
+  session.toldToWait();
+  session.pictureCame(false);
+  clock.now += 1_000;
+  session.pictureCame(true);
+  assert.equal(session.decide(ACCEPT, ""), false);
+  clock.now += 1_000;
+  session.pictureCame(true);
+  assert.equal(session.decide(ACCEPT, ""), true);
+});
+
+test("a unit whose picture has just come may still be held and skipped", async () => {
+  const { session, clock } = await bench();
+  session.toldToWait();
+  session.pictureCame(true);
+  assert.equal(session.decide({ ...ACCEPT, answer: "INCONCLUSIVE", disposition: "HOLD" }, ""), true);
+  clock.now += 1_000;
+  session.toldToWait();
+  session.pictureCame(true);
+  assert.equal(session.skip("blurred", ""), true);
+});
+
 test("a send that fails is repeated with the same key, and counted as unsent meanwhile", async () => {
   const { session, server, timers, clock } = await bench();
   server.failures = [{ status: 0, arrives: true }, { status: 503, after: 3 }];

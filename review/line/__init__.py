@@ -1,0 +1,1 @@
+"""What stations report, and what a tablet does there."""

@@ -1,0 +1,3 @@
+// Prints the guide.
+
+document.getElementById("print")?.addEventListener("click", () => window.print());

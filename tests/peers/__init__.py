@@ -1,0 +1,1 @@
+"""Adapters against systems nobody here wrote; `make peers` runs these."""

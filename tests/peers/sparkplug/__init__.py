@@ -1,0 +1,1 @@
+"""Two decoders of Sparkplug B that nobody here wrote, each in an environment of its own."""

@@ -15,6 +15,7 @@ from labeling.models import Annotation
 from review.models import Decision, ReviewTask
 from tests import factories
 from tests.functional.conftest import Enter, Part
+from tests.functional.intercepting import intercept
 from tests.functional.test_bench import SIZES, next_after, ready, settled, until_decided
 from tests.functional.test_every_page import AXE, FAULTS, STANDARD, THEMES
 from traceability.models import Capture
@@ -347,7 +348,7 @@ def test_without_a_network_a_drawing_waits_with_its_verdict(
     part()
     page = enter(inspector)
     ready(page)
-    page.route("**/api/**", lambda route: route.abort("internetdisconnected"))
+    intercept(page, "**/api/**", lambda route: route.abort("internetdisconnected"))
     page.keyboard.press("r")
     drag(page, (182, 121), (259, 203))
     next_after(page, str(first.uuid))

@@ -13,6 +13,7 @@ from review.line import calls
 from review.models import AndonCall
 from tests import factories
 from tests.functional.conftest import Enter, Part
+from tests.functional.intercepting import intercept
 from tests.functional.test_bench import SIZES, ready, wait_until
 from tests.functional.test_still import MOST, WATCH, moved
 from traceability.identifiers import new_id
@@ -126,7 +127,7 @@ def test_who_is_late_is_told_who_comes(enter: Enter, part: Part, inspector: User
     ready(page)
     expect(page.locator("#calls-first")).to_contain_text("Help")
     lead = factories.user(Role.LEAD, name="leo")
-    page.route("**/review/queue?*", lambda route: route.abort())
+    intercept(page, "**/review/queue?*", lambda route: route.abort())
     # Nothing that is still on its way tells the page who comes.
     wait_until(page, lambda: not asked)
     calls.answer(actor=actor_of(lead), call_id=made.uuid, at=timezone.now())
@@ -148,7 +149,7 @@ def test_a_call_that_was_answered_here_stays_so_though_older_figures_come_later(
     def hold(route: Route) -> None:
         held.append((route, route.fetch()))
 
-    page.route("**/review/queue?*", hold)
+    intercept(page, "**/review/queue?*", hold)
     wait_until(page, lambda: len(held) > 0)
     page.keyboard.press("y")
     expect(line).to_contain_text("ines is coming")
@@ -194,7 +195,8 @@ def test_what_was_said_of_a_call_is_over_with_the_next_act_though_nothing_is_sai
     expect(strip.get_by_role("status")).to_have_text("st-1: you are on your way.")
     page.evaluate(HEARD)
     nothing = "<section id='calls'></section>"
-    page.route(
+    intercept(
+        page,
         f"**/line/calls/{made.uuid}/close/**",
         lambda route: route.fulfill(body=nothing, content_type="text/html"),
     )

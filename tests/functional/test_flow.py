@@ -21,6 +21,7 @@ from review.queue import Lease
 from review.verdicts import Verdict
 from tests import factories
 from tests.functional.conftest import Enter, Part
+from tests.functional.intercepting import intercept
 from tests.functional.test_bench import (
     at_the_bench_with,
     next_after,
@@ -106,7 +107,7 @@ def test_settings_made_without_a_network_are_sent_later(
     part()
     page = enter(inspector)
     ready(page)
-    page.route("**/preferences", lambda route: route.abort("internetdisconnected"))
+    intercept(page, "**/preferences", lambda route: route.abort("internetdisconnected"))
     with page.expect_event("requestfailed", lambda sent: sent.url.endswith("/preferences")):
         page.keyboard.press("m")
     page.unroute("**/preferences")
@@ -143,7 +144,7 @@ def test_a_comment_that_could_not_be_sent_stays_in_its_field(
     part()
     page = enter(inspector)
     ready(page)
-    page.route("**/comments", lambda route: route.abort("internetdisconnected"))
+    intercept(page, "**/comments", lambda route: route.abort("internetdisconnected"))
     page.keyboard.press("c")
     page.keyboard.type("Not lost")
     page.keyboard.press("Enter")
@@ -211,7 +212,7 @@ def test_after_a_crash_the_units_still_held_come_again(
     page = enter(inspector)
     ready(page)
     wait_until(page, lambda: ReviewTask.objects.filter(state=TaskState.LEASED).count() == 3)
-    page.route("**/release", lambda route: route.abort())
+    intercept(page, "**/release", lambda route: route.abort())
     page.reload()
     assert ready(page) == str(tasks[0].uuid)
     assert set(ReviewTask.objects.values_list("fence", flat=True)) == {2}

@@ -12,6 +12,7 @@ from governance import devices
 from governance.models import Attendance
 from review.models import AndonCall, Decision
 from tests.functional.conftest import Enter
+from tests.functional.intercepting import intercept
 from tests.functional.line_station import Floor, floor, in_state, scan
 from tests.functional.tablets import Tablet, arrived
 from tests.functional.test_bench import wait_until
@@ -233,7 +234,7 @@ def test_a_badge_scanned_while_another_is_checked_is_used_after_it(at: Floor, en
     def hold(route: Route) -> None:
         held.append(route)
 
-    page.route("**/api/v1/line/sign-in", hold)
+    intercept(page, "**/api/v1/line/sign-in", hold)
     scan(page, "B-bo")
     wait_until(page, lambda: len(held) == 1)
     scan(page, "B-eva")

@@ -19,6 +19,7 @@ from review.line import shell
 from review.models import Answer, Decision, ReviewTask, SecondOpinion
 from tests import factories
 from tests.functional.conftest import Part, _wait_until_quiet
+from tests.functional.intercepting import intercept
 from tests.functional.tablets import Tablet, arrived, for_operators, on_disk
 from tests.functional.test_bench import wait_until
 from tests.functional.test_flow import decide_as
@@ -143,7 +144,7 @@ def test_a_reload_while_a_press_is_on_its_way_neither_loses_nor_doubles_it(
 ) -> None:
     units(2)
     page = tablet.ready(2)
-    page.route(OUTBOX, lambda route: route.fetch() and None)
+    intercept(page, OUTBOX, lambda route: route.fetch() and None)
     tablet.accept(page)
     wait_until(page, Decision.objects.exists)
     keys = [row["key"] for row in on_disk(page)]
@@ -207,7 +208,7 @@ def test_a_press_the_full_disk_refuses_is_never_called_saved(tablet: Tablet, uni
         "Storage.overrideQuotaForOrigin", {"origin": tablet.address, "quotaSize": SMALL_DISK}
     )
     page = tablet.ready(1)
-    page.route(OUTBOX, lambda route: route.abort())
+    intercept(page, OUTBOX, lambda route: route.abort())
     page.evaluate(FILL_DISK)
     tablet.accept(page)
     expect(page.locator("#note-text")).to_contain_text("Not saved.")
@@ -252,7 +253,7 @@ def test_without_its_service_worker_the_page_keeps_and_opens_all_the_same(
 def test_the_worker_sends_when_the_page_is_gone(tablet: Tablet, units: Units) -> None:
     units(3)
     page = tablet.ready(3)
-    page.route(OUTBOX, lambda route: route.abort())
+    intercept(page, OUTBOX, lambda route: route.abort())
     keys = tablet.pressed(page, 3)
     other = tablet.page("/health/")
     page.close()
@@ -267,7 +268,7 @@ def test_a_new_version_waits_until_nothing_is_unsent_and_loses_nothing(
 ) -> None:
     units(4)
     page = tablet.ready(4)
-    page.route(OUTBOX, lambda route: route.fulfill(status=503))
+    intercept(page, OUTBOX, lambda route: route.fulfill(status=503))
     keys = tablet.pressed(page, 2)
     monkeypatch.setattr(shell, "app_version", lambda: "another")
     assert page.evaluate(UPDATED) == "waiting"
@@ -311,7 +312,7 @@ def test_no_refusal_and_no_failure_of_the_server_loses_or_doubles_a_press(
         else:
             route.continue_()
 
-    page.route(OUTBOX, fail)
+    intercept(page, OUTBOX, fail)
     keys = tablet.pressed(page, 1)
     while faults:
         so_far = len(seen)

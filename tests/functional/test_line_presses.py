@@ -17,6 +17,7 @@ from review.models import AndonCall, CaptureCheck, Decision, HoldAcknowledgement
 from tests import factories
 from tests.functional import line_station
 from tests.functional.conftest import Enter
+from tests.functional.intercepting import intercept
 from tests.functional.line_station import Floor, floor, in_state, scan
 from tests.functional.tablets import is_shown
 from tests.functional.test_bench import wait_until
@@ -211,7 +212,7 @@ def test_who_comes_and_goes_counts_though_the_network_goes_right_after(
     at.arrive(eva)
     page, tasks = deciding(at, enter)
     expect(page.locator("#who")).to_have_text("eva")
-    page.route("**/api/v1/line/board*", lambda route: route.abort())
+    intercept(page, "**/api/v1/line/board*", lambda route: route.abort())
     scan(page, "B-bo")
     expect(page.locator("#who")).to_have_text("bo")
     page.locator("[data-act=accept]").tap()

@@ -11,6 +11,7 @@ from governance.models import User
 from governance.roles import Role
 from tests import factories
 from tests.functional.conftest import Enter, Part
+from tests.functional.intercepting import intercept
 from traceability.models import Route
 
 
@@ -49,7 +50,7 @@ def test_old_figures_are_not_shown_as_new(enter: Enter) -> None:
     page = enter(factories.user(Role.OPERATOR), "/")
     note = page.get_by_text("these figures are old")
     expect(note).to_be_hidden()
-    page.route("**/live/*", lambda route: route.abort("internetdisconnected"))
+    intercept(page, "**/live/*", lambda route: route.abort("internetdisconnected"))
     expect(note).to_be_visible()
     page.unroute("**/live/*")
     expect(note).to_be_hidden()

@@ -9,6 +9,7 @@ from governance.models import User
 from governance.roles import Role
 from tests import factories
 from tests.functional.conftest import Enter, Part, show
+from tests.functional.intercepting import intercept
 from tests.functional.test_bench import SIZES, next_after, ready
 from traceability.models import Capture
 
@@ -52,7 +53,7 @@ def test_the_bench_stands_still_while_units_and_images_come(
     show(Capture.objects.get(inspection=late.inspection_id))
     assert ready(page) == str(late.uuid)
     slow: list[Route] = []
-    page.route("**/decision", lambda route: slow.append(route))  # noqa: PLW0108  # a builtin is not taken
+    intercept(page, "**/decision", lambda route: slow.append(route))  # noqa: PLW0108  # a builtin is not taken
     page.keyboard.press("a")
     next_after(page, str(late.uuid))
     expect(page.locator("#undo-left")).to_have_text("on its way")

@@ -18,6 +18,7 @@ from review.models import ReviewTask, TaskState
 from review.queue import Lease
 from tests import factories
 from tests.functional.conftest import Enter, Part
+from tests.functional.intercepting import intercept
 from tests.functional.test_bench import SIZES, ready
 
 PAGE = "/review/queue/"
@@ -155,7 +156,7 @@ def test_the_forecast_says_when_there_is_too_little_to_go_by(
 def test_a_page_without_an_answer_says_so(enter: Enter, part: Part, lead: User) -> None:
     part()
     page = enter(lead, PAGE)
-    page.route("**/live/", lambda route: route.abort("internetdisconnected"))
+    intercept(page, "**/live/", lambda route: route.abort("internetdisconnected"))
     expect(page.locator("#queue-stale")).to_be_visible()
     page.unroute("**/live/")
     expect(page.locator("#queue-stale")).to_be_hidden()

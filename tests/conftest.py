@@ -38,6 +38,11 @@ _LONGEST = (
     *("retraining/test_loop", "faults/test_kills", "functional/test_every_page"),
 )
 
+# What drives a browser and other processes is tried a second time when it fails, and named at the end.
+# A busy machine makes one such test in thousands fail; a fault makes more than so many.
+_TRIED_TWICE = ("tests/functional/", "tests/runner/")
+_MAY_FAIL_ONCE = 3
+
 # What Django writes once for all tests.
 _CONSTANT = ("django_content_type", "auth_permission")
 
@@ -60,10 +65,41 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("loupe")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the longest files first; the others stay in the order they were given."""
     places = {f"tests/{name}.py": place for place, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+    if config.pluginmanager.hasplugin("rerunfailures"):
+        for item in items:
+            if item.nodeid.startswith(_TRIED_TWICE):
+                item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Too many that passed only at the second try are a fault, not a busy machine."""
+    if len(_tried_twice(session.config)) > _MAY_FAIL_ONCE:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Name them, with what went wrong the first time."""
+    again = _tried_twice(config)
+    for report in again:
+        terminalreporter.section(f"tried a second time: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
+    if len(again) > _MAY_FAIL_ONCE:
+        terminalreporter.write_line(
+            f"{len(again)} tests needed a second try; more than {_MAY_FAIL_ONCE} is a failed run.",
+            red=True,
+        )
+
+
+def _tried_twice(config: pytest.Config) -> list[pytest.TestReport]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return reporter.stats.get("rerun", []) if reporter else []
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -90,6 +90,7 @@ class Copy:
             [
                 *(sys.executable, "-m", "pytest", *tests, "--reuse-db", "--tb=line", "-q", "-rf"),
                 *("-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:playwright"),
+                *("-p", "no:rerunfailures"),
             ],
             cwd=self.root,
             env=environment,

@@ -38,7 +38,7 @@ _LONGEST = (
     *("retraining/test_loop", "faults/test_kills", "functional/test_every_page"),
 )
 
-# What drives a browser and other processes is tried a second time when it fails, and named at the end.
+# What drives a browser or a whole product is tried a second time when it fails, and named so.
 # A busy machine makes one such test in thousands fail; a fault makes more than so many.
 _TRIED_TWICE = ("tests/functional/", "tests/runner/")
 _MAY_FAIL_ONCE = 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import dj_database_url
+from kombu import Exchange, Queue
 
 from config.settings.environment import ENVIRONMENT, ROOT
 
@@ -181,8 +182,14 @@ def pgmq_broker_url() -> str:
 
 CELERY_BROKER_URL = ENVIRONMENT.celery_broker_url or pgmq_broker_url()
 # Above CELERY_TASK_TIME_LIMIT: what a dead worker held comes back soon, what runs is not run twice.
+# Without a wait the two queues are asked in turn; with one, the full queue waits for the empty one.
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"init_extension": False, "visibility_timeout": 660, "polling_interval": 0.1}
+    {
+        "init_extension": False,
+        "visibility_timeout": 660,
+        "polling_interval": 0.1,
+        "wait_time_seconds": 0,
+    }
     if CELERY_BROKER_URL.startswith("pgmq://")
     else {"visibility_timeout": 660}
 )
@@ -191,6 +198,12 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "loupe"
+# Thousands of pictures may wait to be made; what is due every few seconds does not stand behind.
+CELERY_TASK_QUEUES = [
+    Queue(name, Exchange(name), routing_key=name)
+    for name in (CELERY_TASK_DEFAULT_QUEUE, "loupe_pictures")
+]
+CELERY_TASK_ROUTES = {"traceability.tasks.*": {"queue": "loupe_pictures"}}
 CELERY_TASK_TIME_LIMIT = 600
 CELERY_WORKER_PREFETCH_MULTIPLIER = 4
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False

@@ -20,20 +20,39 @@ for number in range({TASKS}):
     work.delay(number)
 """
 
+# So many pictures take the two hands at least that long.
+PICTURES = 200
+_SEND_PICTURES = f"""
+from {APP} import due, picture
+for number in range({PICTURES}):
+    picture.delay()
+due.delay()
+"""
+
 pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
-def plant(make_plant: Callable[..., Plant]) -> Plant:
-    """A plant with the tables the task writes to, and its tasks sent."""
+def empty(make_plant: Callable[..., Plant]) -> Plant:
+    """A plant with the tables the tasks write to."""
     made = make_plant()
     environment = {**made.environment, "FAULTS_FOLDER": str(made.folder)}
     made = Plant(made.url, made.folder, environment)
     with made.connect() as connection:
         connection.execute("CREATE TABLE started (number int NOT NULL)")
         connection.execute("CREATE TABLE done (number int PRIMARY KEY)")
-    subprocess.run([sys.executable, "-c", _SEND], cwd=ROOT, env=environment, check=True)
     return made
+
+
+@pytest.fixture
+def plant(empty: Plant) -> Plant:
+    """A plant whose tasks are sent."""
+    send(empty, _SEND)
+    return empty
+
+
+def send(plant: Plant, script: str) -> None:
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=plant.environment, check=True)
 
 
 def worker(plant: Plant) -> AbstractContextManager[Process]:
@@ -42,7 +61,7 @@ def worker(plant: Plant) -> AbstractContextManager[Process]:
 
 
 def waiting(plant: Plant) -> int:
-    return plant.count("SELECT count(*) FROM pgmq.q_faults")
+    return plant.count("SELECT count(*) FROM pgmq.q_loupe")
 
 
 def all_done(plant: Plant) -> bool:
@@ -75,3 +94,11 @@ def test_a_task_whose_process_is_killed_goes_back_to_the_queue(plant: Plant) -> 
         (plant.folder / "gate").touch()
         until(lambda: all_done(plant), seconds=180, what=str(running.log))
     assert plant.count("SELECT count(*) FROM started") > TASKS
+
+
+def test_what_is_due_does_not_stand_behind_the_pictures(empty: Plant) -> None:
+    send(empty, _SEND_PICTURES)
+    with worker(empty) as running:
+        until(lambda: empty.count("SELECT count(*) FROM done") > 0, what=str(running.log))
+        left = empty.count("SELECT count(*) FROM pgmq.q_loupe_pictures")
+    assert left > PICTURES // 2

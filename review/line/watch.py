@@ -21,28 +21,35 @@ LOOKED_EVERY_S: Final = 0.35
 
 
 class Watch:
-    """The stations that are waited for, and their latest versions."""
+    """The stations that are waited for, each with the version known there, and the latest ones."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waiting: Counter[int] = Counter()
+        self._waiting: Counter[tuple[int, str]] = Counter()
         self._versions: dict[int, str] = {}
         self._looker: threading.Thread | None = None
 
     def wait(self, station_id: int, version: str, *, seconds: float) -> bool:
         """Whether the station has another version than this one by now, or comes to in time."""
+        known = (station_id, version)
         with self._changed:
-            self._waiting[station_id] += 1
+            self._waiting[known] += 1
             self._look_on()
             try:
-                return self._changed.wait_for(
-                    lambda: self._versions.get(station_id, version) != version, timeout=seconds
-                )
+                return self._changed.wait_for(lambda: self._is_old(known), timeout=seconds)
             finally:
-                self._waiting[station_id] -= 1
-                if not self._waiting[station_id]:
-                    del self._waiting[station_id]
+                self._waiting[known] -= 1
+                if not self._waiting[known]:
+                    del self._waiting[known]
+                if station_id not in self._stations():
                     self._versions.pop(station_id, None)
+
+    def _is_old(self, known: tuple[int, str]) -> bool:
+        station_id, version = known
+        return self._versions.get(station_id, version) != version
+
+    def _stations(self) -> set[int]:
+        return {station_id for station_id, _version in self._waiting}
 
     def _look_on(self) -> None:
         if self._looker is None or not self._looker.is_alive():
@@ -62,7 +69,9 @@ class Watch:
                     found = {}
                 with self._changed:
                     self._versions.update(found)
-                    self._changed.notify_all()
+                    # Hundreds wait, and mostly for nothing: they are not woken to find that out.
+                    if any(map(self._is_old, self._waiting)):
+                        self._changed.notify_all()
                 pause.wait(LOOKED_EVERY_S)
         finally:
             connection.close()
@@ -71,7 +80,7 @@ class Watch:
         """The stations to look at; None, and the looker ends, when nobody waits."""
         with self._changed:
             if self._waiting:
-                return list(self._waiting)
+                return list(self._stations())
             self._looker = None
             return None
 

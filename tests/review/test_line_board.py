@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -20,6 +20,7 @@ from governance import devices
 from governance.models import Device
 from governance.roles import Role
 from review.line import board, calls, holds, overview, tickets
+from review.line import watch as line_watch
 from review.line.versions import versions_of
 from review.line.watch import LOOKED_EVERY_S, WATCH, Watch
 from review.models import AndonCall, CaptureCheck, ReviewTask
@@ -27,6 +28,8 @@ from tests import factories
 from tests.factories import NOW
 from tests.runner.waiting import wait_until
 from traceability.models import Station
+
+LONG = {"seconds": 90}
 
 pytestmark = pytest.mark.django_db
 
@@ -294,13 +297,41 @@ def heard_after(change: Callable[[Station], object], station: Station) -> float:
     waiting = [threading.Thread(target=wait) for _ in range(5)]
     for each in waiting:
         each.start()
-    assert wait_until(lambda: watch._waiting[station.pk] == len(waiting))
+    assert wait_until(lambda: sum(watch._waiting.values()) == len(waiting))
     change(station)
     changed = time.monotonic()
     for each in waiting:
         each.join()
     assert len(heard) == len(waiting)
     return max(heard) - changed
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_is_woken_to_find_that_nothing_changed(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    woken: list[int] = []
+
+    def look(stations: Collection[int]) -> dict[int, str]:
+        looks.append(1)
+        return versions_of(stations)
+
+    def told() -> None:
+        woken.append(1)
+        wake()
+
+    watch = Watch()
+    wake = watch._changed.notify_all
+    monkeypatch.setattr(line_watch, "versions_of", look)
+    monkeypatch.setattr(watch._changed, "notify_all", told)
+    waiting = threading.Thread(target=watch.wait, args=(station.pk, version(station)), kwargs=LONG)
+    waiting.start()
+    assert wait_until(lambda: len(looks) > 2)
+    assert woken == []
+    hold(station)
+    waiting.join()
+    assert woken == [1]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -327,7 +358,7 @@ def test_waiting_takes_none_of_the_threads_that_work(station: Station) -> None:
     waiting = [threading.Thread(target=ask, args=(BOARD, 25, known)) for _ in range(2)]
     for each in waiting:
         each.start()
-    assert wait_until(lambda: WATCH._waiting[station.pk] == 2)
+    assert wait_until(lambda: sum(WATCH._waiting.values()) == 2)
     assert ask("/", 0, known) == b"news"
     assert said == ["200 OK"], "both others wait still"
     hold(station)

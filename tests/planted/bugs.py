@@ -222,6 +222,7 @@ BUGS: Final = (
     ),
     Bug(
         name="the audit trail can be rewritten",
+        is_thorough=True,
         file="governance/migrations/0002_append_only.py",
         before='        AppendOnly("governance_auditentry"),\n',
         after="",

@@ -135,7 +135,7 @@ def _open(actor: Actor) -> QuerySet[ReviewTask]:
     unseen = Capture.objects.filter(inspection=OuterRef("inspection")).exclude(
         preview=Capture.Preview.READY
     )
-    skipped = Skip.objects.filter(task=OuterRef("pk"), inspector=actor.user_id)
+    skipped = Skip.objects.standing().filter(task=OuterRef("pk"), inspector=actor.user_id)
     return ReviewTask.objects.filter(
         actor.within(Capability.REVIEW),
         ~Exists(unseen),

@@ -146,7 +146,18 @@ WITH picked AS (
            OR t.reserved_until < clock_timestamp())
       AND (t.operators_until IS NULL OR t.operators_until < clock_timestamp())
       AND NOT EXISTS (
-          SELECT 1 FROM review_skip s WHERE s.task_id = t.id AND s.inspector_id = %(holder)s)
+          SELECT 1 FROM review_skip s WHERE s.task_id = t.id AND s.inspector_id = %(holder)s
+          AND NOT (
+              EXISTS (
+                  SELECT 1 FROM review_decision d
+                  JOIN review_decisionwithdrawal w ON w.decision_id = d.id
+                  WHERE d.task_id = s.task_id AND d.decided_by_id = s.inspector_id
+                  AND d.answer = 'INCONCLUSIVE' AND d.decided_at = s.at)
+              AND NOT EXISTS (
+                  SELECT 1 FROM review_decision d
+                  LEFT JOIN review_decisionwithdrawal w ON w.decision_id = d.id
+                  WHERE d.task_id = s.task_id AND d.decided_by_id = s.inspector_id
+                  AND d.answer = 'INCONCLUSIVE' AND w.id IS NULL)))
       AND (t.purpose = 'FIRST' OR NOT EXISTS (
           SELECT 1 FROM review_decision d JOIN review_reviewtask o ON o.id = d.task_id
           WHERE o.inspection_id = t.inspection_id AND d.decided_by_id = %(holder)s))
@@ -330,7 +341,9 @@ def figures(*, actor: Actor, site: Site) -> QueueFigures:
             purpose=TaskPurpose.FIRST,
             wants_second=True,
         )
-        .exclude(Exists(Skip.objects.filter(task=OuterRef("pk"), inspector_id=actor.user_id)))
+        .exclude(
+            Exists(Skip.objects.standing().filter(task=OuterRef("pk"), inspector=actor.user_id))
+        )
         .order_by("due", "severity", "opened_at", "id")
     )
     first = waiting.values_list("deadline", "opened_at").first()

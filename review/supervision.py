@@ -220,7 +220,7 @@ def _stranded(
     )
     skips: dict[int, dict[int, str]] = defaultdict(dict)
     pks = [task.pk for task in tasks]
-    for skip in Skip.objects.filter(task_id__in=pks).order_by("pk"):
+    for skip in Skip.objects.standing().filter(task_id__in=pks).order_by("pk"):
         skips[skip.task_id][skip.inspector_id] = skip.reason
     asked: dict[int, Escalation] = {
         each.task_id: each
@@ -313,7 +313,7 @@ def _judges(task: ReviewTask, staff: Sequence[Grant]) -> list[User]:
 
 def choices(task: ReviewTask) -> list[User]:
     """Who may be given the task: judges there who have not put it back, nor judged the unit."""
-    from_others = Skip.objects.filter(task=task).values_list("inspector_id", flat=True)
+    from_others = Skip.objects.standing().filter(task=task).values_list("inspector_id", flat=True)
     decided = ReviewTask.objects.filter(
         inspection_id=task.inspection_id, decisions__isnull=False
     ).values_list(F("decisions__decided_by_id"), flat=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from governance.models import User
@@ -229,6 +229,19 @@ class DecisionWithdrawal(models.Model):
         return f"{self.decision_id} withdrawn"
 
 
+class Skips(models.QuerySet["Skip"]):
+    """Tasks that were put back."""
+
+    def standing(self) -> Skips:
+        """Without those that were an inconclusive verdict's, where it has been taken back and no
+        other one stands: the task is offered to him again. `queue.CLAIM` says the same."""
+        handed_on = Decision.objects.filter(
+            task=OuterRef("task"), decided_by=OuterRef("inspector"), answer=Answer.INCONCLUSIVE
+        )
+        taken_back = handed_on.filter(decided_at=OuterRef("at"), withdrawal__isnull=False)
+        return self.exclude(Exists(taken_back), ~Exists(handed_on.filter(withdrawal__isnull=True)))
+
+
 class Skip(models.Model):
     """A task an inspector put back, and why; it is not offered to him again."""
 
@@ -237,6 +250,8 @@ class Skip(models.Model):
     inspector = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     reason = models.CharField(max_length=300)
     at = models.DateTimeField()
+
+    objects = Skips.as_manager()
 
     class Meta:
         constraints: ClassVar = [

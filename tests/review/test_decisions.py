@@ -383,3 +383,17 @@ def test_two_inspectors_answering_two_questions_at_once_release_the_unit_in_the_
         lambda: decide(second, other, key="key-second"),
     )
     assert kinds_of(unit) == ["HOLD", "ACCEPT"]
+
+
+@pytest.mark.django_db
+def test_what_was_handed_on_and_taken_back_comes_again_to_who_lets_go_of_it() -> None:
+    site = factories.task().site
+    unsure = Verdict(answer=Answer.INCONCLUSIVE, disposition=DispositionKind.HOLD)
+    for actor in (actor_of(factories.user()), factories.actor(Role.LEAD)):
+        recorded = decide(actor, claimed(actor), unsure, key=f"first-{actor.user_id}")
+        taken = decisions.undo(actor=actor, decision_id=recorded.decision.uuid, lease=LEASE, at=NOW)
+        queue.release(actor=actor, held=Lease(taken.uuid, taken.fence), at=NOW)
+        assert queue.figures(actor=actor, site=site).waiting == 1
+        decide(actor, claimed(actor), unsure, key=f"second-{actor.user_id}")
+        assert queue.figures(actor=actor, site=site).waiting == 0
+        assert queue.claim(actor=actor, site=site, count=1, lease=LEASE, at=NOW) == []

@@ -15,8 +15,7 @@ WITHIN_S: Final = 20
 def intercept(page: Page, url: str, answer: Callable[[Route], Any]) -> None:
     """Set a route, and come back once it is in force.
 
-    Chromium says that it is before the page's own process has heard of it: on a busy machine the
-    page's next request can still go past.
+    On a busy machine a page's request was once seen to go past a route that had just been set.
     """
     page.route(url, answer)
     until_heard(page)
